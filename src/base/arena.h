@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that lives as long as a request: allocated piece by piece, released at once. The zero value is
- * empty. Pieces are aligned to 16 bytes and zeroed. */
+/* Memory that lives as long as a request: allocated piece by piece, released at once. The zero
+ * value is empty. Pieces are aligned to 16 bytes and zeroed. */
 #pragma once
 
 #include <stddef.h>
@@ -15,8 +15,8 @@ struct arena {
 void arena_done(struct arena *a);
 CLEANUP_DONE(arena, struct arena);
 
-/* Never NULL: memory out ends the process, as a request that small cannot be answered without it. The sizes
- * that come from outside are bounded by who reads them. */
+/* Never NULL: memory out ends the process, as a request that small cannot be answered without it.
+ * The sizes that come from outside are bounded by who reads them. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_copy(struct arena *a, const void *data, size_t len);
 /* NULL stays NULL. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base: what C lacks. Nothing here knows a container. No global state but the diagnostics' level and the
- * map's seed; everything may be used from any thread on data of its own. */
+/* base: what C lacks. Nothing here knows a container. No global state but the diagnostics' level
+ * and the map's seed; everything may be used from any thread on data of its own. */
 #pragma once
 
 #include "base/arena.h"

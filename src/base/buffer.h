@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes that grow. The zero value is empty; after the first append that worked, data is followed by a
- * NUL that len does not count, so that text needs no more. A failed append leaves the buffer as it was. */
+/* Bytes that grow. The zero value is empty; after the first append that worked, data is followed by
+ * a NUL that len does not count, so that text needs no more. A failed append leaves the buffer as
+ * it was. */
 #pragma once
 
 #include <stdarg.h>

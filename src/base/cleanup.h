@@ -3,8 +3,8 @@
  *
  *     autofree char *path = NULL;            free()
  *     autoclose int fd = -1;                 close() where >= 0
- *     auto(buffer) struct buffer b = {0};    buffer_done(&b), declared by CLEANUP(buffer, struct buffer)
- *     return take_ptr(&path);                hands the ownership on */
+ *     auto(buffer) struct buffer b = {0};    buffer_done(&b), declared by CLEANUP(buffer, struct
+ * buffer) return take_ptr(&path);                hands the ownership on */
 #pragma once
 
 #include <errno.h>

@@ -12,5 +12,6 @@ int64_t clock_wall_ns(void);
 int64_t clock_mono_ns(void);
 
 enum { CLOCK_TEXT_MAX = 40 };
-/* RFC 3339 with nine digits after the second, in UTC ("2026-01-02T03:04:05.000000001Z"); returns text. */
+/* RFC 3339 with nine digits after the second, in UTC ("2026-01-02T03:04:05.000000001Z"); returns
+ * text. */
 char *clock_format(int64_t wall_ns, char text[CLOCK_TEXT_MAX]);

@@ -24,8 +24,9 @@ bool diag_parse_level(const char *text, enum diag_level *ret)
         const char *name;
         enum diag_level level;
     } names[] = {
-        {"debug", DIAG_DEBUG},     {"trace", DIAG_DEBUG}, {"info", DIAG_INFO},   {"warn", DIAG_WARNING},
-        {"warning", DIAG_WARNING}, {"error", DIAG_ERROR}, {"fatal", DIAG_ERROR}, {"panic", DIAG_ERROR},
+        {"debug", DIAG_DEBUG},  {"trace", DIAG_DEBUG},     {"info", DIAG_INFO},
+        {"warn", DIAG_WARNING}, {"warning", DIAG_WARNING}, {"error", DIAG_ERROR},
+        {"fatal", DIAG_ERROR},  {"panic", DIAG_ERROR},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (str_eq(text, names[i].name)) {

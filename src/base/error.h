@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one error idiom. A function that can fail returns a negative errno and describes the failure in
- * its last parameter, a value on the caller's stack. What a user reads is built from the outside in:
- * the innermost place says what it attempted on what, callers put context before it with fail_in().
+/* The one error idiom. A function that can fail returns a negative errno and describes the failure
+ * in its last parameter, a value on the caller's stack. What a user reads is built from the outside
+ * in: the innermost place says what it attempted on what, callers put context before it with
+ * fail_in().
  *
  *     struct error err = {0};
  *     if (image_load(store, path, &err) < 0)
  *         diag_error("%s", err.message);
  *
- * A message has no trailing newline and no trailing full stop. NULL is allowed where an error's text is
- * of no interest. */
+ * A message has no trailing newline and no trailing full stop. NULL is allowed where an error's
+ * text is of no interest. */
 #pragma once
 
 #include <stdarg.h>

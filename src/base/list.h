@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A doubly linked list through its members. A head and an unlinked member point to themselves; list_init
- * must have run on both. */
+/* A doubly linked list through its members. A head and an unlinked member point to themselves;
+ * list_init must have run on both. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,10 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
@@ -43,8 +46,9 @@ static inline void list_remove(struct list *item)
 #define list_first(head, type, member)                                                             \
     (list_empty(head) ? NULL : container_of((head)->next, type, member))
 
-/* The body may remove the current item, and no other. */
+/* item: a variable of the members' type. The body may remove the current item, and no other. */
 #define list_each(item, head, member)                                                              \
-    for (struct list *it_ = (head)->next, *next_ = it_->next;                                      \
-         it_ != (head) && ((item) = container_of(it_, __typeof__(*(item)), member), true);         \
-         it_ = next_, next_ = it_->next)
+    for (struct list *item##_at = (head)->next, *item##_next = item##_at->next;                    \
+         item##_at != (head) &&                                                                    \
+         ((item) = container_of(item##_at, __typeof__(*(item)), member), true);                    \
+         item##_at = item##_next, item##_next = item##_at->next)

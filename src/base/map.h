@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash map from strings to pointers. Neither keys nor values are owned: a key is normally a field of
- * its value and must stay as it is while it is in the map. 16 bytes an entry at most 3/4 full. The hash is
- * seeded per process, so that ids from outside cannot be chosen to collide. */
+/* A hash map from strings to pointers. Neither keys nor values are owned: a key is normally a field
+ * of its value and must stay as it is while it is in the map. 16 bytes an entry at most 3/4 full.
+ * The hash is seeded per process, so that ids from outside cannot be chosen to collide. */
 #pragma once
 
 #include <stdbool.h>

@@ -42,8 +42,9 @@ char *str_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A decimal number between min and max, the whole string. 0, or -EINVAL / -ERANGE. */
 int str_parse_int(const char *s, int64_t min, int64_t max, int64_t *ret);
 
-/* An id that may be part of a path or a socket name: 1 to 128 of [a-zA-Z0-9_.-], the first a letter or
- * a digit. -EINVAL with a message that shows the id, where it is not. what names it ("container id"). */
+/* An id that may be part of a path or a socket name: 1 to 128 of [a-zA-Z0-9_.-], the first a letter
+ * or a digit. -EINVAL with a message that shows the id, where it is not. what names it ("container
+ * id"). */
 int str_check_id(const char *what, const char *id, struct error *err);
 
 /* A NULL-terminated array of strings, each and the array malloced. */

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine: pods, containers and execs; restart after a crash; the store. Knows no technique and no RPC.
+/* engine: pods, containers and execs; restart after a crash; the store. Knows no technique and no
+ * RPC.
  *
- * Model. A pod runs in the sandboxer that its handler names and holds containers. The engine's own description of a pod and
- * of a container is CRI's message (api/cri.proto's PodSandboxConfig and ContainerConfig); the Docker API is translated into
- * them. Records live in memory (small) and in SQLite (state.db, WAL, synchronous=NORMAL: survives kill -9; schema version
- * in user_version). What happened is learned from sandboxers through struct peer_observer; at start, the snapshot is compared with
- * the records: exits that happened meanwhile are found, what is half-made is removed.
+ * Model. A pod runs in the sandboxer that its handler names and holds containers. The engine's own
+ * description of a pod and of a container is CRI's message (api/cri.proto's PodSandboxConfig and
+ * ContainerConfig); the Docker API is translated into them. Records live in memory (small) and in
+ * SQLite (state.db, WAL, synchronous=NORMAL: survives kill -9; schema version in user_version).
+ * What happened is learned from sandboxers through struct peer_observer; at start, the snapshot is
+ * compared with the records: exits that happened meanwhile are found, what is half-made is removed.
  *
- * A change is written to the store before the sandboxer is told of the new thing, so that no crash leaves something running
- * that nobody knows; writes of many coroutines are grouped into one transaction.
+ * A change is written to the store before the sandboxer is told of the new thing, so that no crash
+ * leaves something running that nobody knows; writes of many coroutines are grouped into one
+ * transaction.
  *
- * Everything is for the loop's thread; functions marked [parks] are for coroutines. Operations on one pod queue behind each
- * other; stop, kill and status do not wait for a start under way longer than they must. Structs returned are the engine's,
- * read-only, valid until the next park. Stop and remove are idempotent: unknown ids succeed as CRI wants it. */
+ * Everything is for the loop's thread; functions marked [parks] are for coroutines. Operations on
+ * one pod queue behind each other; stop, kill and status do not wait for a start under way longer
+ * than they must. Structs returned are the engine's, read-only, valid until the next park. Stop and
+ * remove are idempotent: unknown ids succeed as CRI wants it. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +49,7 @@ struct pod {
     enum pod_state state;
     pid_t pid;
     int64_t created_ns;
-    struct packed config; /* runtime.v1.PodSandboxConfig; never empty */
+    struct packed config;   /* runtime.v1.PodSandboxConfig; never empty */
     struct list containers; /* struct container.in_pod */
     struct list in_engine;
     struct pod_private *private;
@@ -62,41 +66,43 @@ struct container {
     pid_t pid;
     int64_t created_ns, started_ns, finished_ns; /* 0 where not yet */
     int exit_code;
-    const char *reason; /* "", "Completed", "Error", "OOMKilled", "StartError" */
-    char *message;      /* or NULL */
-    char *log_path;     /* absolute; or NULL */
+    const char *reason;   /* "", "Completed", "Error", "OOMKilled", "StartError" */
+    char *message;        /* or NULL */
+    char *log_path;       /* absolute; or NULL */
     struct packed config; /* runtime.v1.ContainerConfig; never empty */
     struct list in_pod;
     struct container_private *private;
 };
 
-/* ---- opening ---------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ---------------------------------------------------------------------------------------- */
 
-struct engine_handler { /* what a runtime handler names */
+struct engine_handler {    /* what a runtime handler names */
     const char *name;      /* "", "namespace", "runc", "wasm", ... */
     const char *technique; /* "namespace", ... */
-    struct peer *peer;     /* owned by the engine from engine_open on; several handlers may share one */
+    struct peer *peer; /* owned by the engine from engine_open on; several handlers may share one */
 };
 
 struct engine_options {
-    const char *data_root; /* state.db, containers' upper directories */
-    const char *exec_root; /* FIFOs, bundles */
+    const char *data_root;      /* state.db, containers' upper directories */
+    const char *exec_root;      /* FIFOs, bundles */
     struct image_store *images; /* borrowed */
     const struct engine_handler *handlers;
     size_t handler_count;
 };
-/* [parks] Opens the store and loads the records. Watches the sandboxers; pods of one that is not there are reported as they
- * were last known, until it is. */
+/* [parks] Opens the store and loads the records. Watches the sandboxers; pods of one that is not
+ * there are reported as they were last known, until it is. */
 int engine_open(struct engine **ret, const struct engine_options *options, struct error *err);
 /* [parks] Ends at once; nothing that runs is touched. */
 void engine_close(struct engine *e);
 struct image_store *engine_images(struct engine *e);
 const struct engine_handler *engine_handlers(struct engine *e, size_t *ret_count);
 
-/* ---- pods ------------------------------------------------------------------------------------------- */
+/* ---- pods
+ * ------------------------------------------------------------------------------------------- */
 
-/* [parks] -EEXIST where the name, namespace, uid and attempt are taken; -ENOENT for a handler that is not configured. A failed
- * run leaves nothing. */
+/* [parks] -EEXIST where the name, namespace, uid and attempt are taken; -ENOENT for a handler that
+ * is not configured. A failed run leaves nothing. */
 int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config,
                    const char *handler, char ret_id[65], struct error *err);
 /* [parks] Stops its containers, then the sandbox. */
@@ -109,14 +115,16 @@ int engine_pod_find(struct engine *e, const char *id, struct pod **ret, struct e
 const struct list *engine_pods(struct engine *e);
 size_t engine_pod_count(struct engine *e);
 
-/* ---- containers --------------------------------------------------------------------------------------- */
+/* ---- containers
+ * --------------------------------------------------------------------------------------- */
 
 /* [parks] The image must be there (-ENOENT). */
 int engine_container_create(struct engine *e, const char *pod_id,
                             const Runtime__V1__ContainerConfig *config, char ret_id[65],
                             struct error *err);
-/* [parks] A container whose program cannot start becomes EXITED with 127 or 128 and reason StartError, and the error says why.
- * -EINVAL "container ID is in state EXITED" where it was started before. */
+/* [parks] A container whose program cannot start becomes EXITED with 127 or 128 and reason
+ * StartError, and the error says why. -EINVAL "container ID is in state EXITED" where it was
+ * started before. */
 int engine_container_start(struct engine *e, const char *id, struct error *err);
 /* [parks] Its stop signal, then SIGKILL after timeout_s; returns when it has ended. */
 int engine_container_stop(struct engine *e, const char *id, int64_t timeout_s, struct error *err);
@@ -129,7 +137,9 @@ int engine_container_update(struct engine *e, const char *id,
 /* [parks] */
 int engine_container_reopen_log(struct engine *e, const char *id, struct error *err);
 
-enum { EXEC_OUTPUT_MAX = 8 << 20 }; /* bytes a stream; more is cut off, as in containerd's 16 MiB message */
+enum {
+    EXEC_OUTPUT_MAX = 8 << 20
+}; /* bytes a stream; more is cut off, as in containerd's 16 MiB message */
 struct exec_result {
     struct buffer out, err;
     int exit_code;
@@ -146,9 +156,15 @@ int engine_stats(struct engine *e, char *const *pod_ids, char *const *container_
                  struct arena *arena, struct peer_container_stats **ret, size_t *ret_count,
                  struct error *err);
 
-/* ---- events ------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------------- */
 
-enum engine_event_type { EVENT_CREATED, EVENT_STARTED, EVENT_STOPPED, EVENT_DELETED }; /* CRI's numbers */
+enum engine_event_type {
+    EVENT_CREATED,
+    EVENT_STARTED,
+    EVENT_STOPPED,
+    EVENT_DELETED
+}; /* CRI's numbers */
 struct engine_event {
     enum engine_event_type type;
     int64_t at_ns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coroutines on ucontext. The ready ones are a list that is drained before and after each poll of the loop;
- * while it is not empty an idle handle keeps the poll from blocking. */
+/* Coroutines on ucontext. The ready ones are a list that is drained before and after each poll of
+ * the loop; while it is not empty an idle handle keeps the poll from blocking. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -254,7 +254,7 @@ void co_park(void)
     co_park_until(INT64_MAX);
 }
 
-void co_yield(void)
+void co_yield (void)
 {
     co_wake(loop.current);
     leave(loop.current);

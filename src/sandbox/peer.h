@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sandboxer as the engine sees it. sandbox/client.c implements it over the published APIs and Warren's extension (or
- * without it, for foreign sandboxers); the engine's simulation implements it with a model. Functions park; they may be called
- * for different sandboxes at the same time. Errors are the sandboxer's own, in errno: -ENOENT unknown id, -EEXIST taken,
- * -ENOTCONN the sandboxer is not there (the call may or may not have happened). */
+/* A sandboxer as the engine sees it. sandbox/client.c implements it over the published APIs and
+ * Warren's extension (or without it, for foreign sandboxers); the engine's simulation implements it
+ * with a model. Functions park; they may be called for different sandboxes at the same time. Errors
+ * are the sandboxer's own, in errno: -ENOENT unknown id, -EEXIST taken, -ENOTCONN the sandboxer is
+ * not there (the call may or may not have happened). */
 #pragma once
 
 #include <stdbool.h>
@@ -34,15 +35,17 @@ struct peer_process_state {
     const char *message; /* "" for none */
 };
 
-/* How the engine learns what happens; called on the loop, must not park. Strings live until it returns. */
+/* How the engine learns what happens; called on the loop, must not park. Strings live until it
+ * returns. */
 struct peer_observer {
-    /* The sandboxer is there (again) and a snapshot follows: sandbox() and process() for each, then snapshot_end():
-     * what the engine holds running and was not named is gone. */
+    /* The sandboxer is there (again) and a snapshot follows: sandbox() and process() for each, then
+     * snapshot_end(): what the engine holds running and was not named is gone. */
     void (*snapshot_begin)(void *arg);
     void (*snapshot_end)(void *arg);
     void (*sandbox)(void *arg, const struct peer_sandbox_state *s);
     void (*process)(void *arg, const struct peer_process_state *p);
-    /* The connection broke; snapshot_begin follows when it is back. Nothing is known to have ended by that. */
+    /* The connection broke; snapshot_begin follows when it is back. Nothing is known to have ended
+     * by that. */
     void (*disconnected)(void *arg);
 };
 
@@ -96,5 +99,6 @@ struct peer {
     const struct peer_ops *ops;
 };
 
-/* The real one: a sandboxer's socket. bundles: a directory for the bundles that a foreign sandboxer reads, made when needed. */
+/* The real one: a sandboxer's socket. bundles: a directory for the bundles that a foreign sandboxer
+ * reads, made when needed. */
 int peer_connect(struct peer **ret, const char *address, const char *bundles, struct error *err);
