@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# The few words that a user types. Meson does the building (meson.build); all that is made is in build/.
+#   make            programs into build/bin
+#   make demo       the main job, shown step by step
+#   make test       all tests; the last line counts them
+#   make lint       formatting and static checks
+#   make install    [PREFIX=/usr/local] [DESTDIR=]
+#   make clean      what was built; `make distclean` the fetched tools as well
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+PREFIX ?= /usr/local
+export PATH := $(PATH):$(CURDIR)/build/deps/go/bin:/usr/sbin:/sbin
+export GOTOOLCHAIN := local
+STEP := . packaging/step.sh; step
+
+# gcc through ccache, where a tree has been built before
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
+.PHONY: all programs demo test lint install clean distclean examples
+
+all: programs
+
+build/deps/ready: packaging/setup.sh packaging/debian-12.packages packaging/python.requirements
+	@bash packaging/setup.sh
+
+build/obj/build.ninja: | build/deps/ready
+	@$(STEP) configure "configure" meson setup build/obj --prefix / --libdir lib
+
+programs: build/deps/ready build/obj/build.ninja
+	@$(STEP) build "build the programs" ninja -C build/obj
+	@$(STEP) install "put them into build/bin" meson install -C build/obj --no-rebuild --destdir $(CURDIR)/build
+
+# The same tree with ASan and UBSan, for the unit tests.
+build/asan/build.ninja: | build/deps/ready
+	@$(STEP) configure-asan "configure with sanitizers" meson setup build/asan -Db_sanitize=address,undefined -Db_lundef=false
+
+# libFuzzer's targets; clang's.
+build/fuzz/build.ninja: | build/deps/ready
+	@$(STEP) configure-fuzz "configure for fuzzing" env CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+
+build/bin/criload: $(wildcard bench/criload/*) | build/deps/ready
+	@mkdir -p build/bin
+	@$(STEP) criload "build the load generator" go build -C bench/criload -o $(CURDIR)/build/bin/criload .
+
+examples: build/deps/ready
+	@$(MAKE) --no-print-directory -C examples
+
+demo: programs build/bin/criload
+	@examples/demo.sh
+
+test: programs examples build/bin/criload build/asan/build.ninja build/fuzz/build.ninja
+	@$(STEP) build-asan "build with sanitizers" ninja -C build/asan
+	@$(STEP) build-fuzz "build the fuzz targets" ninja -C build/fuzz
+	@python3 tests/run.py
+
+lint: build/obj/build.ninja
+	@packaging/lint.sh
+
+install: programs
+	@meson install -C build/obj --no-rebuild --destdir "$${DESTDIR:-}$(PREFIX)"
+
+clean:
+	rm -rf build/obj build/asan build/fuzz build/bin build/lib build/share build/examples build/log
+
+distclean:
+	rm -rf build
