@@ -38,7 +38,7 @@ build/asan/build.ninja: | build/deps/ready
 
 # libFuzzer's targets; clang's.
 build/fuzz/build.ninja: | build/deps/ready
-	@$(STEP) configure-fuzz "configure for fuzzing" env CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+	@$(STEP) configure-fuzz "configure for fuzzing" env CC="ccache clang" meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 
 build/bin/criload: $(wildcard bench/criload/*) | build/deps/ready
 	@mkdir -p build/bin
@@ -52,7 +52,7 @@ demo: programs build/bin/criload
 
 test: programs examples build/bin/criload build/asan/build.ninja build/fuzz/build.ninja
 	@$(STEP) build-asan "build with sanitizers" ninja -C build/asan
-	@$(STEP) build-fuzz "build the fuzz targets" ninja -C build/fuzz
+	@$(STEP) build-fuzz "build the fuzz targets" ninja -C build/fuzz fuzz-targets
 	@python3 tests/run.py
 
 lint: build/obj/build.ninja
