@@ -7,7 +7,8 @@
  * Model: a sandbox is a pod; a process is a container (exec_id "") or an exec in one. The table's
  * structs below are the servers'; the technique reads them and keeps its own data behind
  * .technique. Operations on one sandbox come one at a time, in coroutines; signal, stats and attach
- * may come beside another. All on the loop's thread.
+ * may come beside another, but never beside the removal of what they are about. Exits may be told
+ * at any time, also while another function is under way. All on the loop's thread.
  *
  * What runs is held by a holder (keeper, wasm worker, ...), a process that outlives the sandboxer.
  * A holder keeps, beside its own state, an opaque record of each sandbox and process (the servers
@@ -49,10 +50,18 @@ struct sandbox {
     size_t config_len;
     struct list processes; /* struct process.link */
     void *technique;       /* the technique's own */
-    struct list table;     /* the servers' */
+    /* The servers' own: */
+    struct list table;
     struct co_mutex mutex;
     struct co_queue exited; /* woken at its end */
-    bool attended;          /* the servers': being created or removed */
+    bool making;            /* sandbox_create has not returned */
+    bool removing;          /* nothing new may begin beside its removal */
+    bool gone;              /* out of the table; memory that somebody still holds */
+    bool task_v3;           /* its engine speaks Task v3: containerd 2 */
+    unsigned refs;
+    uint64_t serial;             /* of its creation: where a snapshot goes on */
+    uint64_t changed;            /* cursor of its last event */
+    struct sandbox_tasks *tasks; /* what an Update told: tasks.h */
 };
 
 struct mount_request { /* containerd.types.Mount */
@@ -86,7 +95,13 @@ struct process {
     size_t rootfs_count;
     void *technique;
     struct list link;
+    /* The servers' own: */
     struct co_queue exited;
+    struct co_queue idle; /* woken when nothing is beside */
+    char *key;            /* id, or id/exec_id */
+    unsigned refs, beside;
+    bool making, removing, gone;
+    uint64_t changed;
 };
 
 struct process_stats { /* as warren.sandbox.v1.ContainerStats */
@@ -109,10 +124,12 @@ struct technique {
     /* Ends all processes: SIGTERM first and SIGKILL at the deadline; returns when they are gone and
      * have been told by process_exited. */
     int (*sandbox_stop)(void *t, struct sandbox *sb, int64_t deadline_ns, struct error *err);
-    /* Removes everything of it, also of one that never started or half started. */
+    /* Removes everything of it, also of one that never started or half started. Its processes have
+     * been removed before, one by one, and a running one has been stopped. */
     int (*sandbox_remove)(void *t, struct sandbox *sb, struct error *err);
     /* A container or an exec: everything done but its program's first instruction. Sets p->pid. A
-     * program that is not there is -ENOENT here, in the words of the user. */
+     * program that is not there is -ENOENT here, in the words of the user. Where it fails, nothing
+     * of p is left, and p is freed. */
     int (*create)(void *t, struct process *p, const struct buffer *record, struct error *err);
     int (*start)(void *t, struct process *p, struct error *err);
     /* -ESRCH where it has ended. all: everything in the container. */
@@ -139,7 +156,9 @@ struct technique {
 /* ---- what a technique calls
  * ------------------------------------------------------------------------- */
 
-/* The process has ended. message may be NULL; it is copied. Wakes waiters, publishes the event. */
+/* The process has ended. message may be NULL; it is copied. Wakes waiters, publishes the event. May
+ * come while create() or start() of it is under way (where those then succeed), but not after its
+ * removal. A second call changes nothing. */
 void process_exited(struct process *p, uint32_t exit_status, int64_t exited_ns, bool oom_killed,
                     const char *message);
 /* The sandbox's holder has ended, and with it all its processes that still ran: reported with
