@@ -5,6 +5,7 @@
 : "${WARREN_BUILD:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build}"
 : "${WARREN_TEST_TMP:=${TMPDIR:-/tmp}}"
 examples=$WARREN_BUILD/examples
+. "$WARREN_BUILD/../packaging/root.sh"
 
 # Skips the test, with the reason, where a program has not been built.
 need_program() {
@@ -93,23 +94,6 @@ engine_gone() {
     ! kill -0 "$engine_pid" 2>/dev/null || grep -q '^State:.*Z' "/proc/$engine_pid/status"
 }
 
-# The processes that belong to this test's root, by their mounts or their arguments; one pid a line.
-engine_processes() {
-    local process
-    for process in /proc/[0-9]*; do
-        process=${process#/proc/}
-        [ "$process" != $$ ] && [ "$process" != "$BASHPID" ] || continue
-        if tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null | grep -qF "$engine_dir/" ||
-            grep -qF "$engine_dir/" "/proc/$process/mountinfo" 2>/dev/null && ! same_mounts "$process"; then
-            echo "$process"
-        fi
-    done
-}
-
-same_mounts() {
-    [ "$(readlink "/proc/$1/ns/mnt")" = "$(readlink /proc/self/ns/mnt)" ]
-}
-
 # For teardown: removes all pods, ends the engine and its sandboxers, and fails where anything of it is left.
 engine_end() {
     local pid left=0 pods
@@ -121,27 +105,22 @@ engine_end() {
     fi
     engine_stop || left=1
     # Sandboxers outlive their engine by design; nobody needs these any more. Then nothing at all may be left.
-    for pid in $(engine_processes); do
+    for pid in $(root_processes "$engine_dir"); do
         if readlink "/proc/$pid/exe" | grep -qE '/warren-(namespace|wasm)$'; then kill "$pid" 2>/dev/null || true; fi
     done
-    wait_until 5 engine_has_no_processes || {
+    wait_until 5 root_is_empty "$engine_dir" || {
         left=1
         echo "processes are left:"
-        for pid in $(engine_processes); do ps -o pid=,ppid=,args= -p "$pid" && kill -KILL "$pid"; done
+        for pid in $(root_processes "$engine_dir"); do ps -o pid=,ppid=,args= -p "$pid"; done
     }
     if grep -F " $engine_dir/" /proc/self/mountinfo; then
         left=1
         echo "mounts are left"
-        awk -v d="$engine_dir/" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m"; done
     fi
     [ $left = 0 ] || { echo "warrend's log:"; tail -n 30 "$engine_dir/warrend.log"; }
-    rm -rf --one-file-system "$engine_dir"
+    root_remove "$engine_dir"
     engine_dir=
     return $left
-}
-
-engine_has_no_processes() {
-    [ -z "$(engine_processes)" ]
 }
 
 # Builds the examples' images into the engine.
