@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The peer: containerd 2.4 with crun, from the registries, under a temporary root of its own and in a mount namespace of its
+# own (crun 1.8.1 refuses a machine that has cgroup v2 mounted beside v1).
+#   bench/containerd.sh COMMAND...    runs COMMAND with CONTAINERD_SOCKET set, then ends containerd and removes its root
+# The images busybox:latest (build/examples/busybox) and a pause image are imported.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=v2.4.2
+peers=$PWD/build/peers
+export PATH=$PATH:$PWD/build/deps/go/bin:/usr/sbin:/sbin
+
+if [ "${CONTAINERD_NAMESPACE:-}" != own ]; then
+    mkdir -p "$peers"
+    for program in containerd containerd-shim-runc-v2 ctr; do
+        [ -x "$peers/$program" ] || GOBIN=$peers GOFLAGS=-p=2 CGO_ENABLED=0 go install \
+            "github.com/containerd/containerd/v2/cmd/$program@$version" >&2
+    done
+    command -v crun >/dev/null || { echo "containerd.sh: crun is not installed (Debian's package crun)" >&2; exit 1; }
+    CONTAINERD_NAMESPACE=own exec unshare --mount --propagation private bash "$0" "$@"
+fi
+
+umount /sys/fs/cgroup/unified 2>/dev/null || true
+root=$(mktemp -d /tmp/warren-peer.XXXXXX)
+finish() {
+    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+    pkill -f "containerd-shim-runc-v2.*$root" 2>/dev/null || true
+    grep -o " $root[^ ]*" /proc/self/mountinfo | sort -r | while read -r mount; do umount -l "$mount" || true; done
+    rm -rf "$root"
+}
+trap finish EXIT
+
+export CONTAINERD_SOCKET=$root/containerd.sock
+"$peers/ctr" oci spec | sed 's/"ociVersion": *"[^"]*"/"ociVersion": "1.0.2"/' >"$root/spec.json"
+cat >"$root/config.toml" <<T
+version = 3
+root = "$root/data"
+state = "$root/state"
+[grpc]
+address = "$root/containerd.sock"
+[ttrpc]
+address = "$root/containerd.sock.ttrpc"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = "docker.io/library/pause:latest"
+[plugins.'io.containerd.cri.v1.runtime'.containerd]
+default_runtime_name = "crun"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun]
+runtime_type = "io.containerd.runc.v2"
+base_runtime_spec = "$root/spec.json"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]
+BinaryName = "$(command -v crun)"
+T
+PATH=$peers:$PATH "$peers/containerd" --config "$root/config.toml" --log-level warn >"$root/log" 2>&1 &
+pid=$!
+for _ in $(seq 100); do [ -S "$CONTAINERD_SOCKET" ] && break; sleep 0.1; done
+
+# Images: the same busybox that Warren's are built from, and a pause whose program only sleeps.
+image() { # NAME ROOTFS.tar ENTRYPOINT-JSON
+    local name=$1 tar=$2 entrypoint=$3 dir=$root/image
+    rm -rf "$dir"; mkdir -p "$dir"
+    cp "$tar" "$dir/layer.tar"
+    printf '{"architecture":"amd64","os":"linux","config":{"Entrypoint":%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+        "$entrypoint" "$(sha256sum "$tar" | cut -d' ' -f1)" >"$dir/config.json"
+    printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["layer.tar"]}]' "$name" >"$dir/manifest.json"
+    tar -C "$dir" -cf "$root/image.tar" manifest.json config.json layer.tar
+    "$peers/ctr" -a "$CONTAINERD_SOCKET" -n k8s.io images import "$root/image.tar" >/dev/null
+}
+mkdir -p "$root/pause"
+printf 'void _start(void){for(;;)__asm__ volatile("syscall"::"a"(34):"rcx","r11","memory");}' |
+    gcc -x c -O2 -nostdlib -static -o "$root/pause/pause" -
+tar -C "$root/pause" -cf "$root/pause.tar" pause
+image docker.io/library/pause:latest "$root/pause.tar" '["/pause"]'
+image docker.io/library/busybox:latest build/examples/busybox/rootfs.tar '["sh"]'
+PEER_LOG=$root/log "$@"
