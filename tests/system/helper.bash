@@ -148,3 +148,15 @@ container_config() {
           linux: {security_context: {namespace_options: {network: 2, pid: 1}}}} * $more' >"$path"
     echo "$path"
 }
+
+container_has_exited() {
+    [ "$(cri inspect "$1" | jq -r .status.state)" = CONTAINER_EXITED ]
+}
+
+exit_code() {
+    cri inspect "$1" | jq .status.exitCode
+}
+
+log_has() {
+    cri logs "$1" 2>&1 | grep -qF -- "$2"
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+load helper
+
+setup() {
+    need_root
+    need_program warrend warren warren-wasm
+    engine_start
+    images_build wasi-demo
+}
+
+teardown() { engine_end; }
+
+# demo NAME ARGUMENTS(JSON list): runs the example in a pod of its own and prints the container's id
+demo() {
+    cri run --runtime=wasm --no-pull "$(container_config "$1" wasi-demo:latest "[\"/wasi-demo.wasm\", $2]" "${3:-{\}}")" "$(pod_config "$1")"
+}
+
+@test "the published flow works from run to rmp" {
+    pod=$(pod_config test-sandbox1)
+    id=$(cri run --runtime=wasm --no-pull "$(container_config wasm_1 wasi-demo:latest '["/wasi-demo.wasm", "daemon"]')" "$pod")
+    [[ $id =~ ^[0-9a-f]{64}$ ]]
+    wait_until 10 log_has "$id" "2: still here"
+    run cri ps -a
+    [[ $output == *wasm_1* && $output == *Running* && $output == *test-sandbox1* ]]
+    run cri pods
+    [[ $output == *test-sandbox1* && $output == *Ready* && $output == *wasm* ]]
+    run cri inspect "$id"
+    [ "$(jq -r .status.state <<<"$output")" = CONTAINER_RUNNING ]
+    run cri stats
+    [[ $output == *"${id:0:13}"* ]]
+    cri stop "$id"
+    run cri ps -a
+    [[ $output == *Exited* ]]
+    cri rm "$id"
+    pod=$(cri pods -q)
+    cri stopp "$pod"
+    run cri pods
+    [[ $output == *NotReady* ]]
+    cri rmp "$pod"
+    run cri pods -q
+    [ -z "$output" ]
+}
+
+@test "a wasm container that exits with 3 reports 3" {
+    id=$(demo three '"exit", "3"')
+    wait_until 10 container_has_exited "$id"
+    [ "$(exit_code "$id")" = 3 ]
+}
+
+@test "a wasm container's arguments and environment reach its program" {
+    id=$(demo words '"echo", "two words", "ünïcode"')
+    wait_until 10 log_has "$id" "two words ünïcode"
+    id=$(demo env '"env"' '{"envs": [{"key": "COLOUR", "value": "green"}]}')
+    wait_until 10 log_has "$id" COLOUR=green
+}
+
+@test "a wasm container's writes are its own" {
+    mkdir "$engine_dir/volume"
+    id=$(demo writer '"write", "/data/file", "from inside"' \
+        "{\"mounts\": [{\"container_path\": \"/data\", \"host_path\": \"$engine_dir/volume\"}]}")
+    wait_until 10 container_has_exited "$id"
+    [ "$(exit_code "$id")" = 0 ]
+    [ "$(cat "$engine_dir/volume/file")" = "from inside" ]
+    id=$(demo other '"write", "/file", "hidden"')
+    wait_until 10 container_has_exited "$id"
+    [ "$(exit_code "$id")" = 0 ]
+    id=$(demo reader '"read", "/file"')
+    wait_until 10 container_has_exited "$id"
+    [ "$(exit_code "$id")" = 1 ]
+}
+
+@test "a file that is no wasm is refused by name" {
+    mkdir "$engine_dir/context"
+    echo 'this is text' >"$engine_dir/context/text.wasm"
+    printf 'FROM scratch\nADD text.wasm /\n' >"$engine_dir/context/Dockerfile"
+    warren build -q -t text:latest "$engine_dir/context"
+    fails_with text.wasm cri run --runtime=wasm --no-pull "$(container_config c text:latest '["/text.wasm"]')" "$(pod_config p)"
+}
+
+@test "a module with an import that is not there is refused with the import's name" {
+    mkdir "$engine_dir/context"
+    echo '(module (import "nowhere" "missing" (func)) (memory (export "memory") 1) (func (export "_start") call 0))' >"$engine_dir/m.wat"
+    wat2wasm -o "$engine_dir/context/m.wasm" "$engine_dir/m.wat"
+    printf 'FROM scratch\nADD m.wasm /\n' >"$engine_dir/context/Dockerfile"
+    warren build -q -t import:latest "$engine_dir/context"
+    fails_with missing cri run --runtime=wasm --no-pull "$(container_config c import:latest '["/m.wasm"]')" "$(pod_config p)"
+}
+
+@test "a wasm program that is not in the image is named" {
+    fails_with /nothing.wasm cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/nothing.wasm"]')" "$(pod_config p)"
+}
+
+@test "a guest that loops for ever is killed, and holds up no other" {
+    mkdir "$engine_dir/context"
+    echo '(module (memory (export "memory") 1) (func (export "_start") (loop br 0)))' >"$engine_dir/spin.wat"
+    wat2wasm -o "$engine_dir/context/spin.wasm" "$engine_dir/spin.wat"
+    printf 'FROM scratch\nADD spin.wasm /\n' >"$engine_dir/context/Dockerfile"
+    warren build -q -t spin:latest "$engine_dir/context"
+    spin=()
+    for n in 1 2 3 4; do
+        spin+=("$(cri run --runtime=wasm --no-pull "$(container_config "s$n" spin:latest '["/spin.wasm"]')" "$(pod_config "s$n")")")
+    done
+    id=$(demo beside '"daemon"')
+    wait_until 15 log_has "$id" "2: still here"
+    for id in "${spin[@]}"; do
+        cri stop --timeout 1 "$id"
+        [ "$(exit_code "$id")" = 137 ]
+    done
+}
