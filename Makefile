@@ -31,6 +31,7 @@ build/obj/build.ninja: | build/deps/ready
 programs: build/deps/ready build/obj/build.ninja
 	@$(STEP) build "build the programs" ninja -C build/obj
 	@$(STEP) install "put them into build/bin" meson install -C build/obj --no-rebuild --destdir $(CURDIR)/build
+	@mkdir -p build/lib && cp -u build/deps/wasmtime/lib/libwasmtime.so build/lib/
 
 # The same tree with ASan and UBSan, for the unit tests.
 build/asan/build.ninja: | build/deps/ready
@@ -60,6 +61,7 @@ lint: build/obj/build.ninja
 
 install: programs
 	@meson install -C build/obj --no-rebuild --destdir "$${DESTDIR:-}$(PREFIX)"
+	@install -D -t "$${DESTDIR:-}$(PREFIX)/lib" build/lib/libwasmtime.so
 
 clean:
 	rm -rf build/obj build/asan build/fuzz build/bin build/lib build/share build/examples build/log

@@ -191,6 +191,18 @@ def ours(pid):
     return None
 
 
+def used_by_others(group):
+    """Whether a control group holds processes of another engine on this machine."""
+    pids = []
+    for where, _, _ in os.walk(group):
+        try:
+            with open(os.path.join(where, "cgroup.procs")) as f:
+                pids += f.read().split()
+        except OSError:
+            pass
+    return bool(pids) and not any(ours(p) for p in pids)
+
+
 def leftovers():
     """Processes, mounts, control groups, network namespaces and files that tests made: a set of descriptions."""
     found = set()
@@ -199,8 +211,9 @@ def leftovers():
             found.add(f"process {pid}: {who}")
     with open("/proc/self/mountinfo") as f:
         found |= {f"mount {l.split()[4]}" for l in f if os.environ["WARREN_TEST_TMP"] in l}
-    for where, folders, _ in os.walk("/sys/fs/cgroup"):
-        found |= {f"control group {where}/{d}" for d in folders if "warren" in d}
+    for where, _, _ in os.walk("/sys/fs/cgroup"):
+        if "/warren" in where and not used_by_others(where):
+            found.add(f"control group {where}")
     if os.path.isdir("/run/netns"):
         found |= {f"network namespace {n}" for n in os.listdir("/run/netns") if "warren" in n}
     found |= {f"file {p}" for p in glob.glob(os.environ["WARREN_TEST_TMP"] + "/*")}

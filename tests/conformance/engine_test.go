@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -130,7 +131,7 @@ func newEngine(t *testing.T) *engine {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	root, err := os.MkdirTemp("/tmp", "warren-go.")
+	root, err := os.MkdirTemp(cmp.Or(os.Getenv("WARREN_TEST_TMP"), "/tmp"), "warren-go.")
 	if err != nil {
 		t.Fatal(err)
 	}
