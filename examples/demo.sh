@@ -64,7 +64,7 @@ takes() {
 }
 
 # The published files, with logs below the root.
-config() { jq --arg logs "$root/logs" 'if has("log_directory") then .log_directory = $logs else . end' "examples/cri/$1" >"$root/$1"; }
+config() { jq --arg logs "$root/logs" 'if has("log_directory") then .log_directory = $logs else . end' "examples/$1" >"$root/$1"; }
 
 title "1. An engine of its own, under $root"
 mkdir -p "$root/logs"
