@@ -23,10 +23,11 @@ fi
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 root=$(mktemp -d /tmp/warren-peer.XXXXXX)
 finish() {
+    set +e
     kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
-    while pkill -9 -f "containerd-shim-runc-v2 .*$root/"; do sleep 0.1; done
+    for _ in $(seq 50); do pkill -9 -f "containerd-shim-runc-v2 .*$root/" || break; sleep 0.1; done
     awk '{print $5}' /proc/self/mountinfo | grep "^$root/" | sort -r | while read -r mount; do umount -l "$mount" || true; done
-    rm -rf "$root"
+    for _ in 1 2 3 4 5; do rm -rf "$root" 2>/dev/null && break; sleep 0.2; done
     find /sys/fs/cgroup/*/k8s.io -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 trap finish EXIT
