@@ -44,34 +44,33 @@ struct packed { /* a packed protobuf message */
 
 struct pod {
     char id[65];
-    char *key;     /* "name_namespace_uid_attempt": taken while the pod exists */
-    char *handler; /* as asked: "", "wasm", ... */
+    const char *key;     /* "name_namespace_uid_attempt": taken while the pod exists */
+    const char *handler; /* as asked: "", "wasm", ... */
     enum pod_state state;
     pid_t pid;
     int64_t created_ns;
     struct packed config;   /* runtime.v1.PodSandboxConfig; never empty */
     struct list containers; /* struct container.in_pod */
     struct list in_engine;
-    struct pod_private *private;
 };
 
 struct container {
     char id[65];
     struct pod *pod;
-    char *name;
+    const char *name;
     uint32_t attempt;
-    char *image_id;  /* sha256:... */
-    char *image_ref; /* as the user wrote it */
+    const char *image_id;  /* sha256:... */
+    const char *image_ref; /* as the user wrote it */
     enum container_state state;
     pid_t pid;
     int64_t created_ns, started_ns, finished_ns; /* 0 where not yet */
     int exit_code;
-    const char *reason;   /* "", "Completed", "Error", "OOMKilled", "StartError" */
+    const char *reason;   /* "", "Completed", "Error", "OOMKilled", "StartError"; "Unknown" where
+                             nobody can say */
     char *message;        /* or NULL */
-    char *log_path;       /* absolute; or NULL */
+    const char *log_path; /* absolute; or NULL */
     struct packed config; /* runtime.v1.ContainerConfig; never empty */
     struct list in_pod;
-    struct container_private *private;
 };
 
 /* ---- opening
