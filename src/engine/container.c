@@ -11,7 +11,8 @@
 #include "engine/spec.h"
 #include "engine/state.h"
 
-static int commit(struct engine *e, struct container_record *c, enum store_kind kind, struct error *err)
+static int commit(struct engine *e, struct container_record *c, enum store_kind kind,
+                  struct error *err)
 {
     const struct container *k = &c->container;
     struct store_change change = {
@@ -32,7 +33,9 @@ static int commit(struct engine *e, struct container_record *c, enum store_kind 
     return store_commit(e->store, &change, err);
 }
 
-/* ---- create ------------------------------------------------------------------------------------------------ */
+/* ---- create
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int check_config(const Runtime__V1__ContainerConfig *config, struct error *err)
 {
@@ -47,19 +50,24 @@ static int check_config(const Runtime__V1__ContainerConfig *config, struct error
 static int check_pod(const struct pod_record *p, struct error *err)
 {
     if (p->removing || p->stopping)
-        return fail_plain(err, EINVAL, "pod %s is being %s", p->pod.id, p->removing ? "removed" : "stopped");
+        return fail_plain(err, EINVAL, "pod %s is being %s", p->pod.id,
+                          p->removing ? "removed" : "stopped");
     if (p->pod.state != POD_READY)
         return fail_plain(err, EINVAL, "pod %s is not running", p->pod.id);
     return 0;
 }
 
-static int check_name(const struct pod_record *p, const Runtime__V1__ContainerMetadata *m, struct error *err)
+static int check_name(const struct pod_record *p, const Runtime__V1__ContainerMetadata *m,
+                      struct error *err)
 {
     struct container *k;
-    list_each(k, &p->pod.containers, in_pod)
-        if (str_eq(k->name, m->name) && k->attempt == m->attempt)
-            return fail_plain(err, EEXIST, "the name \"%s\", attempt %u, is taken by container %s of the pod",
-                              m->name, m->attempt, k->id);
+    list_each(k, &p->pod.containers,
+              in_pod) if (str_eq(k->name, m->name) &&
+                          k->attempt ==
+                              m->attempt) return fail_plain(err, EEXIST,
+                                                            "the name \"%s\", attempt %u, is taken "
+                                                            "by container %s of the pod",
+                                                            m->name, m->attempt, k->id);
     return 0;
 }
 
@@ -104,8 +112,9 @@ static int keep(struct engine *e, struct container_record *c, struct error *err)
     return r;
 }
 
-static int create_held(struct engine *e, struct pod_record *p, const Runtime__V1__ContainerConfig *config,
-                       char ret_id[65], struct error *err)
+static int create_held(struct engine *e, struct pod_record *p,
+                       const Runtime__V1__ContainerConfig *config, char ret_id[65],
+                       struct error *err)
 {
     int r = check_pod(p, err);
     if (r == 0)
@@ -153,7 +162,9 @@ int engine_container_create(struct engine *e, const char *pod_id,
     return r < 0 ? fail_in(err, r, "create container \"%s\"", config->metadata->name) : 0;
 }
 
-/* ---- remove ------------------------------------------------------------------------------------------------ */
+/* ---- remove
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* The sandboxer's part of it; its record may be the only trace of it there. */
 static int forget_at_peer(struct container_record *c, struct error *err)
@@ -170,7 +181,7 @@ static int forget_at_peer(struct container_record *c, struct error *err)
 
 static int remove_held(struct engine *e, struct container_record *c, struct error *err)
 {
-    int r = peer_wait(record_pod(c)->handler, err);
+    int r = c->at_peer ? peer_wait(record_pod(c)->handler, err) : 0;
     if (r < 0)
         return r;
     c->removing = true; /* for good: what failed half way can only be removed again */
@@ -203,7 +214,9 @@ int engine_container_remove(struct engine *e, const char *id, struct error *err)
     return 0;
 }
 
-/* ---- update ------------------------------------------------------------------------------------------------ */
+/* ---- update
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void set_text(char **to, char *from)
 {
@@ -212,7 +225,8 @@ static void set_text(char **to, char *from)
 }
 
 /* What is 0 or empty stays as it was, as in the kernel's files. */
-static void merge(Runtime__V1__LinuxContainerResources *to, const Runtime__V1__LinuxContainerResources *from)
+static void merge(Runtime__V1__LinuxContainerResources *to,
+                  const Runtime__V1__LinuxContainerResources *from)
 {
     int64_t *const numbers[][2] = {
         {&to->cpu_period, (int64_t *)&from->cpu_period},
@@ -237,9 +251,11 @@ static void merge(Runtime__V1__LinuxContainerResources *to, const Runtime__V1__L
     }
 }
 
-/* The stored configuration with resources merged in, packed. The copies below keep the unpacked one as it is to be freed. */
-static int pack_updated(struct container_record *c, const Runtime__V1__LinuxContainerResources *resources,
-                        struct packed *ret, struct error *err)
+/* The stored configuration with resources merged in, packed. The copies below keep the unpacked one
+ * as it is to be freed. */
+static int pack_updated(struct container_record *c,
+                        const Runtime__V1__LinuxContainerResources *resources, struct packed *ret,
+                        struct error *err)
 {
     auto(described_container) Runtime__V1__ContainerConfig *config = describe_config(c, err);
     if (!config)
@@ -288,7 +304,8 @@ static int update_held(struct engine *e, struct container_record *c,
 }
 
 int engine_container_update(struct engine *e, const char *id,
-                            const Runtime__V1__LinuxContainerResources *resources, struct error *err)
+                            const Runtime__V1__LinuxContainerResources *resources,
+                            struct error *err)
 {
     struct error why = {0};
     struct container_record *found = container_lookup(e, id, &why);

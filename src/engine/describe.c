@@ -28,9 +28,10 @@ Runtime__V1__ContainerConfig *describe_config(const struct container_record *c, 
     return config;
 }
 
-static struct spec_input input(const struct container_record *c, const Runtime__V1__PodSandboxConfig *pod,
-                               const Runtime__V1__ContainerConfig *config, const struct image *image,
-                               const char *etc_dir)
+static struct spec_input input(const struct container_record *c,
+                               const Runtime__V1__PodSandboxConfig *pod,
+                               const Runtime__V1__ContainerConfig *config,
+                               const struct image *image, const char *etc_dir)
 {
     return (struct spec_input){.pod_id = c->container.pod->id,
                                .container_id = c->container.id,
@@ -67,7 +68,8 @@ int describe_exec(struct engine *e, const struct container_record *c, char *cons
     auto(buffer) struct buffer text = {0};
     auto(image) struct image *image = NULL;
     auto(described_pod) Runtime__V1__PodSandboxConfig *pod = describe_pod(record_pod(c), err);
-    auto(described_container) Runtime__V1__ContainerConfig *config = pod ? describe_config(c, err) : NULL;
+    auto(described_container) Runtime__V1__ContainerConfig *config =
+        pod ? describe_config(c, err) : NULL;
     if (!config)
         return -EIO;
     int r = image_find(e->images, c->container.image_id, &image, err);
@@ -113,8 +115,8 @@ static int configured_signal(const struct container_record *c)
     auto(described_container) Runtime__V1__ContainerConfig *config = describe_config(c, NULL);
     if (!config || config->stop_signal == RUNTIME__V1__SIGNAL__SIGNAL_RUNTIME_DEFAULT)
         return 0;
-    const ProtobufCEnumValue *value =
-        protobuf_c_enum_descriptor_get_value(&runtime__v1__signal__descriptor, (int)config->stop_signal);
+    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(
+        &runtime__v1__signal__descriptor, (int)config->stop_signal);
     const char *name = value ? str_after(value->name, "SIGNAL_") : NULL;
     if (!name)
         return 0;

@@ -4,7 +4,8 @@
 
 #include "engine/record.h"
 
-/* Unpacked; freed by auto(described_pod) and its like. NULL and *err where the record is damaged. */
+/* Unpacked; freed by auto(described_pod) and its like. NULL and *err where the record is damaged.
+ */
 Runtime__V1__PodSandboxConfig *describe_pod(const struct pod_record *p, struct error *err);
 Runtime__V1__ContainerConfig *describe_config(const struct container_record *c, struct error *err);
 static inline void cleanup_described_pod(Runtime__V1__PodSandboxConfig **p)

@@ -29,7 +29,9 @@ int files_init(struct engine *e, struct error *err)
     return r;
 }
 
-/* ---- pods ------------------------------------------------------------------------------------------------- */
+/* ---- pods
+ * -------------------------------------------------------------------------------------------------
+ */
 
 char *files_etc_dir(struct engine *e, const struct pod_record *p)
 {
@@ -59,7 +61,8 @@ static int make_resolv(const char *path, const Runtime__V1__DNSConfig *dns, stru
             buffer_printf(&b, "nameserver %s\n", dns->servers[i]);
         put_list(&b, "options", dns->options, dns->n_options);
     }
-    return file_replace(AT_FDCWD, path, b.data ? b.data : (const uint8_t *)"", b.len, 0644, false, err);
+    return file_replace(AT_FDCWD, path, b.data ? b.data : (const uint8_t *)"", b.len, 0644, false,
+                        err);
 }
 
 static int make_hosts(const char *path, const char *hostname, struct error *err)
@@ -70,9 +73,11 @@ static int make_hosts(const char *path, const char *hostname, struct error *err)
         if (file_read(AT_FDCWD, "/etc/hosts", 1 << 20, &b, NULL) < 0)
             buffer_clear(&b);
     } else {
-        buffer_printf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", hostname);
+        buffer_printf(&b, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+                      hostname);
     }
-    return file_replace(AT_FDCWD, path, b.data ? b.data : (const uint8_t *)"", b.len, 0644, false, err);
+    return file_replace(AT_FDCWD, path, b.data ? b.data : (const uint8_t *)"", b.len, 0644, false,
+                        err);
 }
 
 static int make_hostname(const char *path, const char *hostname, struct error *err)
@@ -119,7 +124,8 @@ void files_remove_pod(struct engine *e, const char *id)
         diag_warning("remove '%s': %s", path, strerror(errno));
 }
 
-/* ---- containers --------------------------------------------------------------------------------------------- */
+/* ---- containers
+ * --------------------------------------------------------------------------------------------- */
 
 static int make_writable(const char *dir, struct error *err)
 {
@@ -157,7 +163,8 @@ int files_rootfs(struct engine *e, const struct container_record *c, const struc
     char *dir = arena_printf(arena, "%s/containers/%s", e->data_root, c->container.id);
     if (!read_only && h->linux && (r = make_writable(dir, err)) < 0)
         return r;
-    autofree char *lower = join_lower(dirs, arena_printf(arena, "%s/empty", e->data_root), read_only && h->linux);
+    autofree char *lower =
+        join_lower(dirs, arena_printf(arena, "%s/empty", e->data_root), read_only && h->linux);
     if (!lower)
         return fail(err, ENOMEM, "describe the rootfs");
     struct mount_request *m = arena_new(arena, struct mount_request);
@@ -206,9 +213,11 @@ int files_log_path(const char *directory, const char *path, char **ret, struct e
     if (str_empty(path) || str_empty(directory))
         return 0;
     if (*directory != '/')
-        return fail_plain(err, EINVAL, "log_directory must be an absolute path, not '%s'", directory);
+        return fail_plain(err, EINVAL, "log_directory must be an absolute path, not '%s'",
+                          directory);
     if (has_dotdot(path))
-        return fail_plain(err, EINVAL, "log_path must stay below log_directory, '%s' does not", path);
+        return fail_plain(err, EINVAL, "log_path must stay below log_directory, '%s' does not",
+                          path);
     *ret = str_format("%s/%s", directory, path);
     return *ret ? 0 : fail(err, ENOMEM, "join log_directory and log_path");
 }

@@ -39,7 +39,8 @@ static void leftover_free(struct leftover *l)
 }
 CLEANUP_FREE(leftover, struct leftover);
 
-/* ---- ending one -------------------------------------------------------------------------------------------- */
+/* ---- ending one
+ * -------------------------------------------------------------------------------------------- */
 
 static bool is_gone(int r)
 {
@@ -82,7 +83,8 @@ static int end_process(struct engine_peer *ep, struct leftover *l, struct error 
     return r;
 }
 
-/* Of a container with a record: only what the record does not want, and with its pod locked, so that no start comes between. */
+/* Of a container with a record: only what the record does not want, and with its pod locked, so
+ * that no start comes between. */
 static int end_known(struct engine_peer *ep, struct leftover *l, struct error *err)
 {
     struct engine *e = ep->engine;
@@ -111,7 +113,8 @@ static int end_one(struct engine_peer *ep, struct leftover *l, struct error *err
     return l->exec_id || l->seq ? end_process(ep, l, err) : end_known(ep, l, err);
 }
 
-/* ---- the janitor --------------------------------------------------------------------------------------------- */
+/* ---- the janitor
+ * --------------------------------------------------------------------------------------------- */
 
 /* The first that is due; else NULL and *ret_when. */
 static struct leftover *next_due(struct engine_peer *ep, int64_t *ret_when)
@@ -119,7 +122,8 @@ static struct leftover *next_due(struct engine_peer *ep, int64_t *ret_when)
     struct leftover *l;
     int64_t now = clock_mono_ns();
     *ret_when = INT64_MAX;
-    list_each(l, &ep->leftovers, link) {
+    list_each(l, &ep->leftovers, link)
+    {
         if (l->not_before_ns <= now)
             return l;
         if (l->not_before_ns < *ret_when)
@@ -133,13 +137,13 @@ static int save_all(struct engine_peer *ep, struct error *err)
 {
     struct leftover *l;
     uint32_t count = 0;
-    list_each(l, &ep->leftovers, link)
-        count++;
+    list_each(l, &ep->leftovers, link) count++;
     struct store_change nothing = {.kind = STORE_NOTHING};
     int r = store_commit(ep->engine->store, &nothing, err);
     if (r < 0)
         return r;
-    list_each(l, &ep->leftovers, link) {
+    list_each(l, &ep->leftovers, link)
+    {
         if (!count--)
             break; /* came meanwhile */
         l->saved = true;
@@ -199,13 +203,14 @@ static void janitor(void *arg)
 void leftover_wake(struct engine_peer *ep)
 {
     struct leftover *l;
-    list_each(l, &ep->leftovers, link)
-        l->not_before_ns = 0;
+    list_each(l, &ep->leftovers, link) l->not_before_ns = 0;
     if (ep->janitor)
         co_wake(ep->janitor);
 }
 
-/* ---- adding -------------------------------------------------------------------------------------------------- */
+/* ---- adding
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void add(struct engine_peer *ep, struct leftover *made)
 {
@@ -252,14 +257,16 @@ void leftover_sandbox(struct engine_peer *ep, const char *id, int64_t seq, char 
     add(ep, l);
 }
 
-void leftover_container(struct engine_peer *ep, const char *sandbox_id, const char *id, bool running)
+void leftover_container(struct engine_peer *ep, const char *sandbox_id, const char *id,
+                        bool running)
 {
     struct leftover *l = make(sandbox_id, id, NULL);
     l->running = running;
     add(ep, l);
 }
 
-void leftover_container_row(struct engine_peer *ep, const char *sandbox_id, const char *id, int64_t seq)
+void leftover_container_row(struct engine_peer *ep, const char *sandbox_id, const char *id,
+                            int64_t seq)
 {
     struct leftover *l = make(sandbox_id, id, NULL);
     l->seq = seq;
@@ -267,7 +274,8 @@ void leftover_container_row(struct engine_peer *ep, const char *sandbox_id, cons
     add(ep, l);
 }
 
-void leftover_exec(struct engine_peer *ep, const char *sandbox_id, const char *id, const char *exec_id)
+void leftover_exec(struct engine_peer *ep, const char *sandbox_id, const char *id,
+                   const char *exec_id)
 {
     struct leftover *l = make(sandbox_id, id, exec_id);
     l->running = true;

@@ -9,9 +9,13 @@
 #include "engine/leftover.h"
 #include "engine/state.h"
 
-enum { REPORTS_NS = 3000000000 }; /* how long the ends of a stopped pod's containers may take to be reported */
+enum {
+    REPORTS_NS = 3000000000
+}; /* how long the ends of a stopped pod's containers may take to be reported */
 
-/* ---- run -------------------------------------------------------------------------------------------------- */
+/* ---- run
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static char *make_key(const Runtime__V1__PodSandboxMetadata *m)
 {
@@ -47,7 +51,8 @@ static int reserve(struct engine *e, struct pod_record *p, struct error *err)
 {
     const struct pod_record *other = map_get(&e->keys, p->pod.key);
     if (other)
-        return fail_plain(err, EEXIST, "the name \"%s\" is taken by pod %s", p->pod.key, other->pod.id);
+        return fail_plain(err, EEXIST, "the name \"%s\" is taken by pod %s", p->pod.key,
+                          other->pod.id);
     if (map_add(&e->keys, p->pod.key, p) < 0)
         return fail(err, ENOMEM, "keep pod \"%s\"", p->pod.key);
     if (map_add(&e->pods, p->pod.id, p) < 0) {
@@ -58,8 +63,8 @@ static int reserve(struct engine *e, struct pod_record *p, struct error *err)
     return 0;
 }
 
-static int commit(struct engine *e, struct pod_record *p, enum store_kind kind, enum pod_phase phase,
-                  struct error *err)
+static int commit(struct engine *e, struct pod_record *p, enum store_kind kind,
+                  enum pod_phase phase, struct error *err)
 {
     struct store_change change = {.kind = kind,
                                   .pod = {.seq = p->seq,
@@ -75,7 +80,8 @@ static int commit(struct engine *e, struct pod_record *p, enum store_kind kind, 
 }
 
 static int make_sandbox(struct engine *e, struct pod_record *p,
-                        const Runtime__V1__PodSandboxConfig *config, bool *ret_asked, struct error *err)
+                        const Runtime__V1__PodSandboxConfig *config, bool *ret_asked,
+                        struct error *err)
 {
     struct peer *peer = pod_peer(p)->peer;
     int r = files_make_pod(e, p, config, err);
@@ -89,7 +95,8 @@ static int make_sandbox(struct engine *e, struct pod_record *p,
     return r < 0 ? r : commit(e, p, STORE_POD_SET, POD_PHASE_READY, err);
 }
 
-/* Nothing of it may stay; what cannot be undone now is a leftover, whose row tells the next start if there is no later here. */
+/* Nothing of it may stay; what cannot be undone now is a leftover, whose row tells the next start
+ * if there is no later here. */
 static void undo(struct engine *e, struct pod_record *p, bool asked)
 {
     struct peer *peer = pod_peer(p)->peer;
@@ -120,8 +127,8 @@ static void publish(struct engine *e, struct pod_record *p)
         pod_ended(e, p, 0);
 }
 
-int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config, const char *handler,
-                   char ret_id[65], struct error *err)
+int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config,
+                   const char *handler, char ret_id[65], struct error *err)
 {
     if (!config || !config->metadata || str_empty(config->metadata->name))
         return fail_plain(err, EINVAL, "a pod needs a name: metadata.name is missing");
@@ -155,18 +162,20 @@ int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config
     return 0;
 }
 
-/* ---- stop ------------------------------------------------------------------------------------------------- */
+/* ---- stop
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static struct container_record *any_running(const struct pod_record *p)
 {
     struct container *k;
-    list_each(k, &p->pod.containers, in_pod)
-        if (k->state == CONTAINER_RUNNING)
-            return container_record(k);
+    list_each(k, &p->pod.containers,
+              in_pod) if (k->state == CONTAINER_RUNNING) return container_record(k);
     return NULL;
 }
 
-/* The sandboxer has answered that all have ended; how, its reports say, which may be on their way. */
+/* The sandboxer has answered that all have ended; how, its reports say, which may be on their way.
+ */
 static void await_reports(struct engine *e, struct pod_record *p)
 {
     int64_t deadline = clock_mono_ns() + REPORTS_NS;
@@ -203,7 +212,8 @@ int engine_pod_stop(struct engine *e, const char *id, struct error *err)
     int r = peer_wait(ref->handler, err);
     if (r < 0)
         return r;
-    ref->stopping++; /* refuses what is behind this in the queue, and in front of it as far as it can */
+    ref->stopping++; /* refuses what is behind this in the queue, and in front of it as far as it
+                        can */
     auto(pod_held) struct pod_record *p = pod_hold_ref(pod_record_ref(ref), NULL);
     if (p)
         r = stop_held(e, p, err);
@@ -212,7 +222,9 @@ int engine_pod_stop(struct engine *e, const char *id, struct error *err)
     return r < 0 ? r : store_commit(e->store, &nothing, err);
 }
 
-/* ---- remove ------------------------------------------------------------------------------------------------ */
+/* ---- remove
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int remove_held(struct engine *e, struct pod_record *p, struct error *err)
 {
@@ -223,8 +235,7 @@ static int remove_held(struct engine *e, struct pod_record *p, struct error *err
     if (r < 0 && r != -ENOENT)
         return r;
     struct container *k;
-    list_each(k, &p->pod.containers, in_pod)
-        files_remove_container(e, k->id);
+    list_each(k, &p->pod.containers, in_pod) files_remove_container(e, k->id);
     files_remove_pod(e, p->pod.id);
     return commit(e, p, STORE_POD_DELETE, POD_PHASE_REMOVING, err);
 }

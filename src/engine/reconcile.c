@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A snapshot says what is there, so what it does not name is gone, but for what was asked for after the connection broke:
- * the sandboxer may have made that after it took the snapshot, and an answer may overtake the snapshot on another
- * connection. Such things are named by events, or by the next snapshot. */
+/* A snapshot says what is there, so what it does not name is gone, but for what was asked for after
+ * the connection broke: the sandboxer may have made that after it took the snapshot, and an answer
+ * may overtake the snapshot on another connection. Such things are named by events, or by the next
+ * snapshot. */
 #include "engine/reconcile.h"
 
 #include <stdlib.h>
@@ -24,14 +25,17 @@ static void disconnected(void *arg)
     ep->epoch++;
 }
 
-/* ---- sandboxes ----------------------------------------------------------------------------------------------- */
+/* ---- sandboxes
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void sandbox(void *arg, const struct peer_sandbox_state *s)
 {
     struct engine_peer *ep = arg;
     struct pod_record *p = map_get(&ep->engine->pods, s->id);
     if (!p || pod_peer(p) != ep) {
-        bool there = s->state == SANDBOX_CREATED || s->state == SANDBOX_RUNNING || s->state == SANDBOX_PAUSED;
+        bool there = s->state == SANDBOX_CREATED || s->state == SANDBOX_RUNNING ||
+                     s->state == SANDBOX_PAUSED;
         if ((there || !ep->ready) && str_check_id("sandbox id", s->id, NULL) == 0)
             leftover_sandbox(ep, s->id, 0, NULL);
         return;
@@ -43,9 +47,11 @@ static void sandbox(void *arg, const struct peer_sandbox_state *s)
         p->pod.pid = s->pid;
 }
 
-/* ---- containers ---------------------------------------------------------------------------------------------- */
+/* ---- containers
+ * ---------------------------------------------------------------------------------------------- */
 
-static void report_end(struct engine *e, struct container_record *c, const struct peer_process_state *s)
+static void report_end(struct engine *e, struct container_record *c,
+                       const struct peer_process_state *s)
 {
     struct ending how = {.exit_code = (int)s->exit_status,
                          .finished_ns = s->exited_ns ? s->exited_ns : clock_wall_ns(),
@@ -85,7 +91,8 @@ static void exec_process(struct engine_peer *ep, const struct peer_process_state
 {
     struct exec *x = map_get(&ep->engine->execs, s->exec_id);
     if (!x) {
-        if ((s->state != SANDBOX_STOPPED || !ep->ready) && str_check_id("exec id", s->exec_id, NULL) == 0)
+        if ((s->state != SANDBOX_STOPPED || !ep->ready) &&
+            str_check_id("exec id", s->exec_id, NULL) == 0)
             leftover_exec(ep, s->sandbox_id, s->id, s->exec_id);
         return;
     }
@@ -113,19 +120,22 @@ static void process(void *arg, const struct peer_process_state *s)
         leftover_container(ep, s->sandbox_id, s->id, true);
 }
 
-/* ---- who was not named --------------------------------------------------------------------------------------- */
+/* ---- who was not named
+ * --------------------------------------------------------------------------------------- */
 
 static void judge_pod(struct engine_peer *ep, struct pod_record *p)
 {
     struct container *k;
     bool pod_gone = p->seen != ep->snapshot && p->epoch != ep->epoch;
-    list_each(k, &p->pod.containers, in_pod) {
+    list_each(k, &p->pod.containers, in_pod)
+    {
         struct container_record *c = container_record(k);
         bool gone = c->seen != ep->snapshot && c->epoch != ep->epoch && !c->starting;
         if (gone)
             c->at_peer = false;
         if (k->state == CONTAINER_RUNNING && (gone || pod_gone))
-            container_lost(ep->engine, c, "its sandboxer no longer knows it: what ran it has ended");
+            container_lost(ep->engine, c,
+                           "its sandboxer no longer knows it: what ran it has ended");
     }
     if (pod_gone)
         pod_ended(ep->engine, p, 0);
@@ -137,9 +147,8 @@ static void snapshot_end(void *arg)
     struct engine *e = ep->engine;
     struct pod *pod;
     struct exec *x;
-    list_each(pod, &e->pod_list, in_engine)
-        if (pod_peer(pod_record(pod)) == ep)
-            judge_pod(ep, pod_record(pod));
+    list_each(pod, &e->pod_list, in_engine) if (pod_peer(pod_record(pod)) == ep)
+        judge_pod(ep, pod_record(pod));
     size_t cursor = 0;
     while ((x = map_next(&e->execs, &cursor)))
         if (x->peer == ep && x->seen != ep->snapshot && x->epoch != ep->epoch)

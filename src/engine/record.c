@@ -68,7 +68,8 @@ static const char *put(char **at, const char *s)
 
 static const char *known_reason(const char *reason)
 {
-    static const char *const reasons[] = {"Completed", "Error", "OOMKilled", "StartError", "Unknown"};
+    static const char *const reasons[] = {"Completed", "Error", "OOMKilled", "StartError",
+                                          "Unknown"};
     for (size_t i = 0; reason && i < ARRAY_SIZE(reasons); i++)
         if (str_eq(reason, reasons[i]))
             return reasons[i];
@@ -79,7 +80,8 @@ struct container_record *container_record_new(struct pod_record *pod,
                                               const struct container_row *row)
 {
     const char *log_path = str_or_empty(row->log_path);
-    size_t len = strlen(row->name) + strlen(row->image_id) + strlen(row->image_ref) + strlen(log_path) + 4;
+    size_t len =
+        strlen(row->name) + strlen(row->image_id) + strlen(row->image_ref) + strlen(log_path) + 4;
     struct container_record *c = calloc(1, sizeof *c + len);
     if (!c || packed_set(&c->container.config, row->config, row->config_len) < 0) {
         free(c);
@@ -126,10 +128,12 @@ void container_record_unref(struct container_record *c)
     free(c);
 }
 
-/* ---- finding --------------------------------------------------------------------------------------------- */
+/* ---- finding
+ * --------------------------------------------------------------------------------------------- */
 
 /* Users type the first digits of an id; nothing keeps an order of ids, so this looks at all. */
-static void *find_prefix(const struct map *m, const char *what, const char *prefix, struct error *err)
+static void *find_prefix(const struct map *m, const char *what, const char *prefix,
+                         struct error *err)
 {
     size_t cursor = 0, len = strlen(prefix);
     void *found = NULL, *item;
@@ -213,7 +217,8 @@ void pod_let_go(struct pod_record *p)
     pod_record_unref(p);
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * ---------------------------------------------------------------------------------------------- */
 
 int container_enter(struct engine *e, struct container_record *c, struct error *err)
 {
@@ -242,8 +247,8 @@ void pod_leave(struct engine *e, struct pod_record *p)
         return;
     p->gone = true;
     while (!list_empty(&p->pod.containers))
-        container_leave(e, container_record(
-                               list_first(&p->pod.containers, struct container, in_pod)));
+        container_leave(e,
+                        container_record(list_first(&p->pod.containers, struct container, in_pod)));
     if (!list_empty(&p->pod.in_engine)) {
         list_remove(&p->pod.in_engine);
         e->pod_count--;
@@ -253,13 +258,15 @@ void pod_leave(struct engine *e, struct pod_record *p)
     pod_record_unref(p);
 }
 
-/* ---- sandboxers ------------------------------------------------------------------------------------------ */
+/* ---- sandboxers
+ * ------------------------------------------------------------------------------------------ */
 
 int peer_wait(const struct handler *handler, struct error *err)
 {
     struct engine_peer *ep = handler->peer;
     if (!ep)
-        return fail_plain(err, ENOTCONN, "no sandboxer is configured for the runtime handler '%s' any more",
+        return fail_plain(err, ENOTCONN,
+                          "no sandboxer is configured for the runtime handler '%s' any more",
                           handler->public.name);
     int64_t deadline = clock_mono_ns() + PEER_WAIT_S * NSEC_PER_SEC;
     while (!ep->ready && !ep->engine->closing)
@@ -267,6 +274,7 @@ int peer_wait(const struct handler *handler, struct error *err)
             break;
     if (ep->ready && !ep->engine->closing)
         return 0;
-    return fail_plain(err, ENOTCONN, "the sandboxer of the runtime handler '%s' (%s) does not answer",
+    return fail_plain(err, ENOTCONN,
+                      "the sandboxer of the runtime handler '%s' (%s) does not answer",
                       handler->public.name, handler->public.technique);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's own side of pods and containers: what the public structs hold and what only this folder sees.
+/* The engine's own side of pods and containers: what the public structs hold and what only this
+ * folder sees.
  *
- * Lifetime. A record is counted: one reference for being in the engine's tables, one for each operation that has it
- * across a park; a container holds its pod. A record that left the tables while somebody waited for it is .gone.
+ * Lifetime. A record is counted: one reference for being in the engine's tables, one for each
+ * operation that has it across a park; a container holds its pod. A record that left the tables
+ * while somebody waited for it is .gone.
  *
- * Locks. pod_record.mutex: create, start, remove, update of its containers, stop and remove of itself. Who holds it may rely on
- * the pod's list of containers and on which of them were started; states change under it all the same, since
- * sandboxers report ends at any time. Stopping a container and exec do not take it. */
+ * Locks. pod_record.mutex: create, start, remove, update of its containers, stop and remove of
+ * itself. Who holds it may rely on the pod's list of containers and on which of them were started;
+ * states change under it all the same, since sandboxers report ends at any time. Stopping a
+ * container and exec do not take it. */
 #pragma once
 
 #include "base/map.h"
@@ -14,8 +17,8 @@
 #include "engine/store.h"
 #include "loop/loop.h"
 
-/* A sandboxer. The calls that were asked for before the connection last broke are settled by the snapshot that follows; epoch
- * counts those breaks, snapshot the snapshots. */
+/* A sandboxer. The calls that were asked for before the connection last broke are settled by the
+ * snapshot that follows; epoch counts those breaks, snapshot the snapshots. */
 struct engine_peer {
     struct engine *engine;
     struct peer *peer;
@@ -60,8 +63,8 @@ struct pod_record {
     int64_t seq;
     struct co_mutex mutex;
     unsigned refs;
-    uint32_t epoch; /* of the last call that made something of it */
-    uint32_t seen;  /* the last snapshot that named it */
+    uint32_t epoch;    /* of the last call that made something of it */
+    uint32_t seen;     /* the last snapshot that named it */
     unsigned stopping; /* stops under way or waiting */
     bool creating, removing, gone;
     bool ended_early; /* its end came before run() was through */
@@ -76,10 +79,10 @@ struct container_record {
     struct co_queue changed; /* woken when a start is over, and at its end */
     struct packed spec;      /* between create and start; empty after a restart */
     bool starting, removing, gone;
-    bool ended_early;   /* its end came before start() was through; exit_code and its like are set */
-    bool at_peer;       /* the sandboxer may know it */
+    bool ended_early; /* its end came before start() was through; exit_code and its like are set */
+    bool at_peer;     /* the sandboxer may know it */
     bool stop_signaled; /* it had its stop signal */
-    bool guessed;       /* EXITED because nobody knew it any more: a real end that comes late counts */
+    bool guessed; /* EXITED because nobody knew it any more: a real end that comes late counts */
     char text[];
 };
 
@@ -103,7 +106,8 @@ static inline struct engine_peer *pod_peer(const struct pod_record *p)
     return p->handler->peer;
 }
 
-/* One reference, owned by the caller. What row points to is copied; config is taken over where it is not NULL. */
+/* One reference, owned by the caller. What row points to is copied; config is taken over where it
+ * is not NULL. */
 struct pod_record *pod_record_new(struct handler *handler, const struct pod_row *row);
 struct pod_record *pod_record_ref(struct pod_record *p);
 void pod_record_unref(struct pod_record *p);
@@ -123,12 +127,13 @@ static inline void cleanup_container_ref(struct container_record **c)
         container_record_unref(*c);
 }
 
-/* By id or unambiguous prefix, borrowed; NULL and *err filled (-ENOENT, -EINVAL for an ambiguous one). */
+/* By id or unambiguous prefix, borrowed; NULL and *err filled (-ENOENT, -EINVAL for an ambiguous
+ * one). */
 struct pod_record *pod_lookup(struct engine *e, const char *id, struct error *err);
 struct container_record *container_lookup(struct engine *e, const char *id, struct error *err);
 
-/* [parks] A pod that is found, counted and locked. NULL and *err filled where there is none, also where it went while
- * this waited. auto(pod_held) lets go. */
+/* [parks] A pod that is found, counted and locked. NULL and *err filled where there is none, also
+ * where it went while this waited. auto(pod_held) lets go. */
 struct pod_record *pod_hold(struct engine *e, const char *id, struct error *err);
 /* [parks] Locks a pod of which the caller has a reference; consumes it. */
 struct pod_record *pod_hold_ref(struct pod_record *p, struct error *err);
@@ -145,7 +150,12 @@ void container_leave(struct engine *e, struct container_record *c);
 /* Out of all tables, its containers with it. */
 void pod_leave(struct engine *e, struct pod_record *p);
 
-/* [parks] Until the pod's sandboxer is there and its snapshot worked in; -ENOTCONN after a few seconds. */
+/* [parks] Until the pod's sandboxer is there and its snapshot worked in; -ENOTCONN after a few
+ * seconds. */
 int peer_wait(const struct handler *handler, struct error *err);
+
+/* As kill -9 leaves the engine, but for memory: for the simulation, whose coroutines are abandoned
+ * with it. */
+void engine_abandon(struct engine *e);
 
 int packed_set(struct packed *p, const void *data, size_t len);

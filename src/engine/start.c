@@ -18,7 +18,9 @@ enum { KILL_S = 10, LOST_S = 2 };
 
 static const char *const states[] = {"CREATED", "RUNNING", "EXITED", "UNKNOWN"};
 
-/* ---- start ------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int check(const struct container_record *c, struct error *err)
 {
@@ -142,7 +144,8 @@ static int start_held(struct engine *e, struct container_record *c, struct error
         container_start_failed(e, c, &why);
         return fail_with(err, &why);
     }
-    container_started(e, c, pid, c->container.started_ns ? c->container.started_ns : clock_wall_ns());
+    container_started(e, c, pid,
+                      c->container.started_ns ? c->container.started_ns : clock_wall_ns());
     if (c->ended_early)
         container_end_now(e, c);
     co_queue_wake_all(&c->changed);
@@ -169,7 +172,9 @@ int engine_container_start(struct engine *e, const char *id, struct error *err)
     return r < 0 ? fail_in(err, r, "start container %s", c->container.id) : 0;
 }
 
-/* ---- stop -------------------------------------------------------------------------------------------------- */
+/* ---- stop
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* False where it still runs at the deadline. */
 static bool await_end(struct container_record *c, int64_t deadline)
@@ -181,7 +186,7 @@ static bool await_end(struct container_record *c, int64_t deadline)
 }
 
 /* 1 where the sandboxer says that it has ended: the report of it is on its way. */
-static int send(struct container_record *c, int signal, bool all, struct error *err)
+static int send_signal(struct container_record *c, int signal, bool all, struct error *err)
 {
     struct engine_peer *ep = pod_peer(record_pod(c));
     int r = ep->peer->ops->kill(ep->peer, c->container.id, "", signal, all, err);
@@ -190,7 +195,7 @@ static int send(struct container_record *c, int signal, bool all, struct error *
 
 int container_kill(struct engine *e, struct container_record *c, struct error *err)
 {
-    int r = send(c, SIGKILL, true, err);
+    int r = send_signal(c, SIGKILL, true, err);
     if (r < 0)
         return r;
     int64_t wait_s = r == 1 ? LOST_S : KILL_S;
@@ -218,7 +223,7 @@ static int stop(struct engine *e, struct container_record *c, int64_t timeout_s,
         int64_t deadline = clock_mono_ns() + (timeout_s < most ? timeout_s : most) * NSEC_PER_SEC;
         if (!c->stop_signaled) {
             c->stop_signaled = true; /* once: some programs take the second for a hurry */
-            r = send(c, describe_stop_signal(e, c), false, err);
+            r = send_signal(c, describe_stop_signal(e, c), false, err);
             if (r < 0) {
                 c->stop_signaled = false;
                 return r;

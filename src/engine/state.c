@@ -18,13 +18,12 @@ void engine_unobserve(struct engine_observer *o)
     list_remove(&o->link);
 }
 
-void engine_emit(struct engine *e, enum engine_event_type type, int64_t at_ns, const struct pod *pod,
-                 const struct container *container)
+void engine_emit(struct engine *e, enum engine_event_type type, int64_t at_ns,
+                 const struct pod *pod, const struct container *container)
 {
     struct engine_event event = {type, at_ns, pod, container};
     struct engine_observer *o;
-    list_each(o, &e->observers, link)
-        o->event(o->arg, &event);
+    list_each(o, &e->observers, link) o->event(o->arg, &event);
 }
 
 void container_save(struct engine *e, const struct container_record *c)
@@ -33,7 +32,8 @@ void container_save(struct engine *e, const struct container_record *c)
     struct store_change change = {
         .kind = STORE_CONTAINER_SET,
         .container = {.seq = c->seq,
-                      .phase = c->removing ? CONTAINER_PHASE_REMOVING : (enum container_phase)k->state,
+                      .phase =
+                          c->removing ? CONTAINER_PHASE_REMOVING : (enum container_phase)k->state,
                       .pid = k->pid,
                       .started_ns = k->started_ns,
                       .finished_ns = k->finished_ns,
@@ -112,7 +112,7 @@ void pod_save(struct engine *e, const struct pod_record *p)
     struct store_change change = {
         .kind = STORE_POD_SET,
         .pod = {.seq = p->seq,
-                .phase = p->removing                    ? POD_PHASE_REMOVING
+                .phase = p->removing                 ? POD_PHASE_REMOVING
                          : p->pod.state == POD_READY ? POD_PHASE_READY
                                                      : POD_PHASE_NOT_READY,
                 .pid = p->pod.pid},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What happens to pods and containers: the change in memory, in the store (soon), the event, and who waits is woken. Nothing
- * here parks. */
+/* What happens to pods and containers: the change in memory, in the store (soon), the event, and
+ * who waits is woken. Nothing here parks. */
 #pragma once
 
 #include "engine/record.h"
@@ -12,13 +12,14 @@ struct ending {
     const char *message; /* NULL or "": none; copied */
 };
 
-void engine_emit(struct engine *e, enum engine_event_type type, int64_t at_ns, const struct pod *pod,
-                 const struct container *container);
+void engine_emit(struct engine *e, enum engine_event_type type, int64_t at_ns,
+                 const struct pod *pod, const struct container *container);
 
 /* Writes the container's state to the store soon. */
 void container_save(struct engine *e, const struct container_record *c);
 void container_started(struct engine *e, struct container_record *c, pid_t pid, int64_t started_ns);
-/* Kept for later while it is being started. Does nothing to one that has ended, unless that was a guess. */
+/* Kept for later while it is being started. Does nothing to one that has ended, unless that was a
+ * guess. */
 void container_ended(struct engine *e, struct container_record *c, const struct ending *how);
 /* The end that was kept while it was being started. */
 void container_end_now(struct engine *e, struct container_record *c);

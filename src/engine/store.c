@@ -12,12 +12,17 @@
 enum { RETRY_NS = 1000000000 };
 
 static const char schema[] =
-    "CREATE TABLE pod(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, key TEXT NOT NULL, handler TEXT NOT NULL,"
-    " phase INTEGER NOT NULL, pid INTEGER NOT NULL, created_ns INTEGER NOT NULL, config BLOB NOT NULL);"
-    "CREATE TABLE container(seq INTEGER PRIMARY KEY, pod INTEGER NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,"
+    "CREATE TABLE pod(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, key TEXT NOT NULL, handler TEXT "
+    "NOT NULL,"
+    " phase INTEGER NOT NULL, pid INTEGER NOT NULL, created_ns INTEGER NOT NULL, config BLOB NOT "
+    "NULL);"
+    "CREATE TABLE container(seq INTEGER PRIMARY KEY, pod INTEGER NOT NULL, id TEXT NOT NULL, name "
+    "TEXT NOT NULL,"
     " attempt INTEGER NOT NULL, image_id TEXT NOT NULL, image_ref TEXT NOT NULL, log_path TEXT,"
-    " phase INTEGER NOT NULL, pid INTEGER NOT NULL, created_ns INTEGER NOT NULL, started_ns INTEGER NOT NULL,"
-    " finished_ns INTEGER NOT NULL, exit_code INTEGER NOT NULL, reason TEXT, message TEXT, config BLOB NOT NULL);"
+    " phase INTEGER NOT NULL, pid INTEGER NOT NULL, created_ns INTEGER NOT NULL, started_ns "
+    "INTEGER NOT NULL,"
+    " finished_ns INTEGER NOT NULL, exit_code INTEGER NOT NULL, reason TEXT, message TEXT, config "
+    "BLOB NOT NULL);"
     "CREATE INDEX container_of_pod ON container(pod);"
     "PRAGMA user_version = 1;";
 
@@ -26,8 +31,9 @@ static const char *const statements[STORE_KINDS + 1] = {
     [STORE_POD_SET] = "UPDATE pod SET phase=?2, pid=?3 WHERE seq=?1",
     [STORE_POD_DELETE] = "DELETE FROM pod WHERE seq=?",
     [STORE_CONTAINER_ADD] = "INSERT INTO container VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [STORE_CONTAINER_SET] = "UPDATE container SET phase=?2, pid=?3, started_ns=?4, finished_ns=?5, exit_code=?6,"
-                            " reason=?7, message=?8 WHERE seq=?1",
+    [STORE_CONTAINER_SET] =
+        "UPDATE container SET phase=?2, pid=?3, started_ns=?4, finished_ns=?5, exit_code=?6,"
+        " reason=?7, message=?8 WHERE seq=?1",
     [STORE_CONTAINER_CONFIG] = "UPDATE container SET config=?2 WHERE seq=?1",
     [STORE_CONTAINER_DELETE] = "DELETE FROM container WHERE seq=?",
     [STORE_KINDS] = "DELETE FROM container WHERE pod=?",
@@ -47,7 +53,7 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *prepared[STORE_KINDS + 1];
     struct list queue;
-    bool writing; /* the writer's coroutine is there */
+    bool writing;       /* the writer's coroutine is there */
     struct co *resting; /* the writer, while it waits before it tries again */
     struct co_queue idle;
 };
@@ -87,7 +93,8 @@ static int run(struct store *s, const char *sql, struct error *err)
     return 0;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------------------------- */
 
 static void bind_text(sqlite3_stmt *st, int i, const char *text)
 {
@@ -148,7 +155,7 @@ static void bind_container_state(sqlite3_stmt *st, const struct container_row *r
     bind_text(st, 8, r->message);
 }
 
-static void bind(sqlite3_stmt *st, const struct store_change *c)
+static void bind_change(sqlite3_stmt *st, const struct store_change *c)
 {
     switch (c->kind) {
     case STORE_POD_ADD:
@@ -192,7 +199,7 @@ static int apply(struct store *s, const struct store_change *c, struct error *er
 {
     if (c->kind == STORE_NOTHING)
         return 0;
-    bind(s->prepared[c->kind], c);
+    bind_change(s->prepared[c->kind], c);
     int r = step(s, s->prepared[c->kind], err);
     if (r == 0 && c->kind == STORE_POD_DELETE) {
         sqlite3_bind_int64(s->prepared[STORE_KINDS], 1, c->pod.seq);
@@ -208,7 +215,8 @@ static int write_batch(void *arg, struct error *err)
     int r = run(b->store, "BEGIN IMMEDIATE", err);
     if (r < 0)
         return r;
-    list_each(op, &b->ops, link) {
+    list_each(op, &b->ops, link)
+    {
         r = apply(b->store, &op->change, err);
         if (r < 0)
             break;
@@ -220,12 +228,14 @@ static int write_batch(void *arg, struct error *err)
     return r;
 }
 
-/* Gives the result to who waits. Changes that nobody waits for are kept where they could not be written. */
+/* Gives the result to who waits. Changes that nobody waits for are kept where they could not be
+ * written. */
 static bool settle(struct batch *b, int result, const struct error *err)
 {
     struct list kept = LIST_INIT(kept);
     struct store_op *op;
-    list_each(op, &b->ops, link) {
+    list_each(op, &b->ops, link)
+    {
         list_remove(&op->link);
         if (op->waiter) {
             op->result = result;
@@ -260,7 +270,8 @@ static void writer(void *arg)
     while (!list_empty(&s->queue)) {
         struct batch b = {.store = s, .ops = LIST_INIT(b.ops)};
         struct store_op *op;
-        list_each(op, &s->queue, link) {
+        list_each(op, &s->queue, link)
+        {
             list_remove(&op->link);
             list_append(&b.ops, &op->link);
         }
@@ -313,7 +324,8 @@ void store_later(struct store *s, const struct store_change *change)
     enqueue(s, op);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------- */
 
 static const char *text(sqlite3_stmt *st, int i)
 {
@@ -402,10 +414,11 @@ static int check_schema(struct store *s, struct error *err)
     if (sqlite3_finalize(st) != SQLITE_OK || version < 0)
         return fail_db(s, err, "read its schema's version");
     if (version > STORE_SCHEMA)
-        return fail_plain(err, ENOTSUP,
-                          "a newer Warren has written it (schema %d, this one knows %d): start that "
-                          "one, or remove its pods with it first",
-                          version, STORE_SCHEMA);
+        return fail_plain(
+            err, ENOTSUP,
+            "a newer Warren has written it (schema %d, this one knows %d): start that "
+            "one, or remove its pods with it first",
+            version, STORE_SCHEMA);
     if (version == STORE_SCHEMA)
         return 0;
     int r = run(s, "BEGIN IMMEDIATE", err);
@@ -442,13 +455,15 @@ int store_open(struct store **ret, const char *path, const struct store_reader *
         return fail(err, ENOMEM, "open '%s'", path);
     list_init(&s->queue);
     co_queue_init(&s->idle);
-    /* one thread at a time has it; locking_mode=EXCLUSIVE spares the shared index and keeps a second engine out */
+    /* one thread at a time has it; locking_mode=EXCLUSIVE spares the shared index and keeps a
+     * second engine out */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
         return fail_plain(err, sqlite3_system_errno(s->db) ? sqlite3_system_errno(s->db) : EIO,
                           "open '%s': %s", path, sqlite3_errmsg(s->db));
-    int r = run(s, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-                err);
+    int r =
+        run(s, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+            err);
     if (r == 0)
         r = check_schema(s, err);
     if (r == 0)
@@ -467,13 +482,16 @@ void store_close(struct store *s)
 {
     while (s->writing && !s->resting)
         co_queue_wait(&s->idle, INT64_MAX);
-    /* a disk that refuses the rest may do so for ever: the next open finds out by the sandboxers' snapshots */
+    /* a disk that refuses the rest may do so for ever: the next open finds out by the sandboxers'
+     * snapshots */
     if (!s->writing)
         store_free(s);
 }
 
 void store_abandon(struct store *s)
 {
+    struct store_op *op;
+    list_each(op, &s->queue, link) if (!op->waiter) free(op);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     store_free(s);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's store: DATA/state.db, SQLite in WAL with synchronous=NORMAL, which survives kill -9. It is read at open
- * only; the records in memory are what the engine works with. Changes of many coroutines are written by one
- * writer on the pool, in the order of their asking, all that is waiting in one transaction. */
+/* The engine's store: DATA/state.db, SQLite in WAL with synchronous=NORMAL, which survives kill -9.
+ * It is read at open only; the records in memory are what the engine works with. Changes of many
+ * coroutines are written by one writer on the pool, in the order of their asking, all that is
+ * waiting in one transaction. */
 #pragma once
 
 #include <stddef.h>
@@ -70,13 +71,15 @@ struct store_reader {
     void *arg;
 };
 
-/* Blocks: for the pool. -EBUSY where another engine has it open, -ENOTSUP where a newer Warren wrote it. */
+/* Blocks: for the pool. -EBUSY where another engine has it open, -ENOTSUP where a newer Warren
+ * wrote it. */
 int store_open(struct store **ret, const char *path, const struct store_reader *reader,
                struct error *err);
-/* [parks] Writes change and returns when it is committed. What it points to must stay until then. */
+/* [parks] Writes change and returns when it is committed. What it points to must stay until then.
+ */
 int store_commit(struct store *s, const struct store_change *change, struct error *err);
-/* Writes change some time soon, before whatever is asked later; tries again where the disk refuses it. For
- * STORE_POD_SET and STORE_CONTAINER_SET: message is copied, reason is not. */
+/* Writes change some time soon, before whatever is asked later; tries again where the disk refuses
+ * it. For STORE_POD_SET and STORE_CONTAINER_SET: message is copied, reason is not. */
 void store_later(struct store *s, const struct store_change *change);
 /* [parks] Waits until all that was asked is written, and closes. */
 void store_close(struct store *s);

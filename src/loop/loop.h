@@ -82,6 +82,14 @@ static inline struct co_mutex *co_lock(struct co_mutex *m)
  * -errno. */
 int co_wait_fd(int fd, int events, int64_t deadline_ns);
 
+struct co_fd {
+    int fd, events;
+    int ready; /* set by co_wait_fds */
+};
+/* Parks until one of fds has its events (ready says which), somebody wakes the coroutine, or the
+ * deadline passes. How many are ready, 0 for a wake or the deadline, or -errno. */
+int co_wait_fds(struct co_fd *fds, size_t count, int64_t deadline_ns);
+
 /* Runs fn(arg, err) on a thread of the pool and parks until it has returned; returns what it
  * returned. fn owns what arg points to until then. Outside a coroutine it runs fn in place. */
 int co_pool(int (*fn)(void *arg, struct error *err), void *arg, struct error *err);

@@ -1,74 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What coroutines wait for: each other, descriptors, the pool. */
+/* What coroutines wait for outside: descriptors, the pool. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "loop/loop.h"
-
-struct waiter {
-    struct list link;
-    struct co *co;
-    bool woken;
-};
-
-void co_queue_init(struct co_queue *q)
-{
-    list_init(&q->waiting);
-}
-
-bool co_queue_wait(struct co_queue *q, int64_t deadline_ns)
-{
-    struct waiter w = {.co = co_self()};
-    list_append(&q->waiting, &w.link);
-    while (!w.woken && co_park_until(deadline_ns))
-        ;
-    list_remove(&w.link);
-    return w.woken;
-}
-
-void co_queue_wake_one(struct co_queue *q)
-{
-    struct waiter *w = list_first(&q->waiting, struct waiter, link);
-    if (!w)
-        return;
-    list_remove(&w->link);
-    w->woken = true;
-    co_wake(w->co);
-}
-
-void co_queue_wake_all(struct co_queue *q)
-{
-    while (!list_empty(&q->waiting))
-        co_queue_wake_one(q);
-}
-
-bool co_queue_empty(const struct co_queue *q)
-{
-    return list_empty(&q->waiting);
-}
-
-void co_mutex_init(struct co_mutex *m)
-{
-    co_queue_init(&m->queue);
-    m->locked = false;
-}
-
-void co_mutex_lock(struct co_mutex *m)
-{
-    /* the unlocking side hands the lock over, so nobody can slip in between */
-    if (m->locked)
-        co_queue_wait(&m->queue, INT64_MAX);
-    m->locked = true;
-}
-
-void co_mutex_unlock(struct co_mutex *m)
-{
-    if (co_queue_empty(&m->queue))
-        m->locked = false;
-    else
-        co_queue_wake_one(&m->queue);
-}
 
 struct fd_wait {
     uv_poll_t poll;
@@ -89,24 +25,55 @@ static void fd_closed(uv_handle_t *h)
     free(h->data);
 }
 
-int co_wait_fd(int fd, int events, int64_t deadline_ns)
+static struct fd_wait *watch_fd(int fd, int events, int *ret_error)
 {
     struct fd_wait *w = calloc(1, sizeof *w);
+    *ret_error = w ? 0 : -ENOMEM;
     if (!w)
-        return -ENOMEM;
+        return NULL;
     w->co = co_self();
     w->poll.data = w;
-    int r = uv_poll_init(loop_uv(), &w->poll, fd);
-    if (r < 0) {
+    *ret_error = uv_poll_init(loop_uv(), &w->poll, fd);
+    if (*ret_error < 0) {
         free(w);
-        return r;
+        return NULL;
     }
     uv_poll_start(&w->poll, events, fd_ready);
+    return w;
+}
+
+int co_wait_fd(int fd, int events, int64_t deadline_ns)
+{
+    int r;
+    struct fd_wait *w = watch_fd(fd, events, &r);
+    if (!w)
+        return r;
     while (!w->events && co_park_until(deadline_ns))
         ;
     r = w->events;
     uv_close((uv_handle_t *)&w->poll, fd_closed);
     return r;
+}
+
+int co_wait_fds(struct co_fd *fds, size_t count, int64_t deadline_ns)
+{
+    enum { MOST = 16 };
+    struct fd_wait *waits[MOST];
+    size_t n = 0;
+    int r = count > MOST ? -EINVAL : 0, ready = 0;
+    for (; r == 0 && n < count; n++) {
+        waits[n] = watch_fd(fds[n].fd, fds[n].events, &r);
+        if (!waits[n])
+            break;
+    }
+    if (r == 0)
+        co_park_until(deadline_ns);
+    for (size_t i = 0; i < n; i++) {
+        fds[i].ready = waits[i]->events;
+        ready += waits[i]->events != 0;
+        uv_close((uv_handle_t *)&waits[i]->poll, fd_closed);
+    }
+    return r < 0 ? r : ready;
 }
 
 struct pool_work {
@@ -145,25 +112,4 @@ int co_pool(int (*fn)(void *arg, struct error *err), void *arg, struct error *er
     while (!w.done)
         co_park();
     return w.result;
-}
-
-struct soon {
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void run_soon(void *arg)
-{
-    struct soon s = *(struct soon *)arg;
-    free(arg);
-    s.fn(s.arg);
-}
-
-void loop_soon(void (*fn)(void *arg), void *arg)
-{
-    struct soon *s = malloc(sizeof *s);
-    if (!s)
-        abort();
-    *s = (struct soon){fn, arg};
-    co_start(run_soon, s);
 }
