@@ -14,7 +14,11 @@ export PATH := $(PATH):$(CURDIR)/build/deps/go/bin:/usr/sbin:/sbin
 export GOTOOLCHAIN := local
 STEP := . packaging/step.sh; step
 
-# gcc through ccache, where a tree has been built before
+# Nothing is written outside the checkout: ccache's and Go's caches are in build/ as well, unless the environment says where.
+export CCACHE_DIR ?= $(CURDIR)/build/cache/ccache
+export GOCACHE ?= $(CURDIR)/build/cache/go
+export GOMODCACHE ?= $(CURDIR)/build/cache/modules
+export GOFLAGS := $(GOFLAGS) -modcacherw
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
