@@ -86,18 +86,23 @@ def unit(report):
         bad = case.find("failure") if case.find("failure") is not None else case.find("error")
         skipped = case.find("skipped")
         if bad is not None:
-            report.add("unit", name, "failed", bad.get("message") or bad.text or f"see {log_path('unit')}")
+            report.add("unit", name, "failed", bad.get("message") or bad.text or "")
         elif skipped is not None:
             report.add("unit", name, "skipped", skipped.get("message") or skipped.text or "")
         else:
             report.add("unit", name, "passed")
-    if status != 0:
-        text = open(os.path.join(build, "meson-logs", "testlog.txt"), errors="replace").read()
-        if report.failed == failed_before:
-            report.add("unit", "meson test", "failed", tail(text))
-        else:
-            for line in tail(text, 60).splitlines():
-                print(f"      | {line}")
+    if status == 0:
+        return
+    if report.failed == failed_before:
+        report.add("unit", "meson test", "failed", tail(output))
+    with open(os.path.join(build, "meson-logs", "testlog.json"), errors="replace") as f:
+        for program in map(json.loads, f):
+            if program["result"] not in ("OK", "SKIP"):
+                print(f"    what {program['name']} said ({program['result']}):")
+                said = [l for l in (program.get("stdout", "") + program.get("stderr", "")).splitlines()
+                        if not re.match(r"ok |# ok|==\d+==WARNING: ASan doesn't fully support makecontext", l)]
+                for line in said[:60]:
+                    print(f"      | {line}")
 
 
 def conformance(report):
