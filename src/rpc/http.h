@@ -15,6 +15,8 @@ const char *http_method(const struct http_request *r);
 const char *http_path(const struct http_request *r);
 /* NULL where it is not there; "" where it has no value. */
 const char *http_query(const struct http_request *r, const char *name);
+/* The index-th (from 0) of a name that is given several times ("t=a&t=b"); NULL past the last. */
+const char *http_query_at(const struct http_request *r, const char *name, size_t index);
 const char *http_header(const struct http_request *r, const char *name);
 
 /* Up to size bytes of the body; 0 at its end; parks. -ECONNRESET where the client left. */
