@@ -8,6 +8,9 @@
 #include "engine/spec.h"
 #include "oci/spec.h"
 
+/* protobuf-c's strings are char *, and nobody writes to those here */
+#pragma GCC diagnostic ignored "-Wdiscarded-qualifiers"
+
 struct built {
     struct arena arena;
     struct buffer text;
