@@ -9,11 +9,11 @@
 
 int sandboxer_create(struct sandboxer *s, const struct sandbox_request *request, struct error *err)
 {
-    auto(sandbox_unref) struct sandbox *sb = NULL;
+    auto(sandbox_entered) struct sandbox *sb = NULL;
     int r = table_add_sandbox(s, request, &sb, err);
     if (r < 0)
         return r;
-    auto(co_locked) struct co_mutex *held = co_lock(&sb->mutex); /* ours: nobody saw it yet */
+    co_mutex_lock(&sb->mutex); /* at once: nobody has seen it yet */
     if (s->technique->sandbox_create)
         r = s->technique->sandbox_create(s->t, sb, err);
     if (r < 0) {
