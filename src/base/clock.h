@@ -11,6 +11,9 @@
 int64_t clock_wall_ns(void);
 int64_t clock_mono_ns(void);
 
+/* For simulations: from now on both clocks say what now() says; NULL: the kernel's again. */
+void clock_replace(int64_t (*now)(void));
+
 enum { CLOCK_TEXT_MAX = 40 };
 /* RFC 3339 with nine digits after the second, in UTC ("2026-01-02T03:04:05.000000001Z"); returns
  * text. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "engine/leftover.h"
 #include "engine/spec.h"
 #include "engine/state.h"
+
+enum { FORGET_TRIES = 5, FORGET_PAUSE_MS = 20 };
 
 static int commit(struct engine *e, struct container_record *c, enum store_kind kind,
                   struct error *err)
@@ -166,17 +169,26 @@ int engine_container_create(struct engine *e, const char *pod_id,
  * ------------------------------------------------------------------------------------------------
  */
 
-/* The sandboxer's part of it; its record may be the only trace of it there. */
+/* The sandboxer's part of it. One that failed to start may run there all the same. */
 static int forget_at_peer(struct container_record *c, struct error *err)
 {
-    struct peer *peer = pod_peer(record_pod(c))->peer;
-    if (!c->at_peer)
-        return 0;
-    int r = peer->ops->remove(peer, c->container.id, "", NULL, err);
-    if (r < 0 && r != -ENOENT)
-        return r;
-    c->at_peer = false;
-    return 0;
+    struct engine_peer *ep = pod_peer(record_pod(c));
+    struct peer *peer = ep->peer;
+    int r = 0;
+    for (int i = 0; c->at_peer && i < FORGET_TRIES; i++) {
+        r = peer->ops->remove(peer, c->container.id, "", NULL, err);
+        if (r == 0 || r == -ENOENT) {
+            c->at_peer = false;
+            return 0;
+        }
+        if (r == -ENOTCONN)
+            break;
+        peer->ops->kill(peer, c->container.id, "", SIGKILL, true, NULL);
+        co_sleep(FORGET_PAUSE_MS * NSEC_PER_MSEC);
+    }
+    if (r < 0)
+        leftover_container(ep, record_pod(c)->pod.id, c->container.id, true);
+    return r;
 }
 
 static int remove_held(struct engine *e, struct container_record *c, struct error *err)

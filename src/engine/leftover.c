@@ -17,7 +17,8 @@ struct leftover {
     int64_t seq;
     char **containers;
     bool running; /* may have to be killed */
-    bool saved;   /* the store has all that led here */
+    bool files_gone;
+    bool saved; /* the store has all that led here */
     int delay_ms;
     int64_t not_before_ns;
 };
@@ -89,15 +90,13 @@ static int end_known(struct engine_peer *ep, struct leftover *l, struct error *e
 {
     struct engine *e = ep->engine;
     struct pod_record *known = map_get(&e->pods, l->sandbox_id);
-    if (known && (known->creating || known->removing || known->stopping))
-        return 0; /* who does that sees to it */
     if (known && known->mutex.locked)
         return fail_plain(err, EAGAIN, "the pod is busy");
     auto(pod_held) struct pod_record *p = known ? pod_hold_ref(pod_record_ref(known), err) : NULL;
     struct container_record *c = map_get(&e->containers, l->id);
     if (!c)
         return end_process(ep, l, err);
-    if (c->container.state != CONTAINER_EXITED || c->starting || c->removing)
+    if (c->container.state != CONTAINER_EXITED || c->starting)
         return 0;
     auto(container_ref) struct container_record *held = container_record_ref(c);
     int r = end_process(ep, l, err);
@@ -157,6 +156,7 @@ static void postpone(struct engine_peer *ep, struct leftover *l)
     if (l->delay_ms > LAST_DELAY_MS)
         l->delay_ms = LAST_DELAY_MS;
     l->not_before_ns = clock_mono_ns() + l->delay_ms * NSEC_PER_MSEC;
+    list_remove(&l->link);
     list_append(&ep->leftovers, &l->link);
 }
 
@@ -166,18 +166,18 @@ static void handle(struct engine_peer *ep, struct leftover *l)
     if (!l->saved) {
         int r = save_all(ep, &err);
         if (r < 0) {
-            list_remove(&l->link);
             postpone(ep, l);
             return;
         }
     }
-    list_remove(&l->link);
     if (end_one(ep, l, &err) < 0) {
         diag_debug("end what is left of %s: %s", own_id(l), err.message);
         postpone(ep, l);
         return;
     }
     map_remove(&ep->engine->leftovers, own_id(l));
+    list_remove(&l->link);
+    ep->leftover_rows -= l->id && l->seq;
     leftover_free(l);
 }
 
@@ -218,6 +218,7 @@ static void add(struct engine_peer *ep, struct leftover *made)
     struct engine *e = ep->engine;
     if (e->leftovers.count >= LEFTOVERS_MAX || map_add(&e->leftovers, own_id(l), l) < 0)
         return; /* known already */
+    ep->leftover_rows += l->id && l->seq;
     list_append(&ep->leftovers, &take_ptr(&l)->link);
     if (ep->janitor)
         co_wake(ep->janitor);
@@ -280,6 +281,24 @@ void leftover_exec(struct engine_peer *ep, const char *sandbox_id, const char *i
     struct leftover *l = make(sandbox_id, id, exec_id);
     l->running = true;
     add(ep, l);
+}
+
+void leftover_remove_files(struct engine_peer *ep, const char *sandbox_id)
+{
+    /* each removal parks: what was seen before it may have gone */
+    for (bool again = ep->leftover_rows; again;) {
+        struct leftover *l;
+        again = false;
+        list_each(l, &ep->leftovers, link)
+        {
+            if (!l->id || !l->seq || l->files_gone || !str_eq(l->sandbox_id, sandbox_id))
+                continue;
+            l->files_gone = again = true;
+            autofree char *id = copy(l->id);
+            files_remove_container(ep->engine, id);
+            break;
+        }
+    }
 }
 
 void leftover_free_all(struct engine_peer *ep)

@@ -16,6 +16,8 @@ void leftover_container(struct engine_peer *ep, const char *sandbox_id, const ch
 /* A container's row with its directory, likewise. */
 void leftover_container_row(struct engine_peer *ep, const char *sandbox_id, const char *id,
                             int64_t seq);
+/* [parks] Removes the directories of such containers of a sandbox that is gone: its rows, theirs too, go next. */
+void leftover_remove_files(struct engine_peer *ep, const char *sandbox_id);
 void leftover_exec(struct engine_peer *ep, const char *sandbox_id, const char *id,
                    const char *exec_id);
 /* Something has changed (the sandboxer is back, the engine closes): look again now. */

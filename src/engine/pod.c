@@ -236,6 +236,7 @@ static int remove_held(struct engine *e, struct pod_record *p, struct error *err
         return r;
     struct container *k;
     list_each(k, &p->pod.containers, in_pod) files_remove_container(e, k->id);
+    leftover_remove_files(pod_peer(p), p->pod.id);
     files_remove_pod(e, p->pod.id);
     return commit(e, p, STORE_POD_DELETE, POD_PHASE_REMOVING, err);
 }

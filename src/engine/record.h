@@ -25,8 +25,9 @@ struct engine_peer {
     uint32_t epoch, snapshot;
     bool ready; /* connected, and its snapshot is worked in */
     struct co_queue becomes_ready;
-    struct list leftovers; /* struct leftover.link */
-    struct co *janitor;    /* ends the leftovers; NULL while there is none */
+    struct list leftovers;  /* struct leftover.link */
+    unsigned leftover_rows; /* those of containers that have a row in the store */
+    struct co *janitor;     /* ends the leftovers; NULL while there is none */
     bool janitor_started;
 };
 

@@ -2,43 +2,20 @@
 /* Coroutines on ucontext. The ready ones are a list that is drained before and after each poll of
  * the loop; while it is not empty an idle handle keeps the poll from blocking. */
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "loop/fiber.h"
 #include "loop/loop.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1 /* clang's way of saying it, in gcc's words */
-#endif
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#define SWITCH_START(save, to, size)  __sanitizer_start_switch_fiber(save, to, size)
-#define SWITCH_DONE(save, from, size) __sanitizer_finish_switch_fiber(save, from, size)
-#else
-#define SWITCH_START(save, to, size)  ((void)0)
-#define SWITCH_DONE(save, from, size) ((void)0)
-#endif
-
-enum { IDLE_MAX = 256, DRAIN_MAX = 1024, GUARD = 4096 };
+enum { IDLE_MAX = 256, DRAIN_MAX = 1024 };
 
 struct co {
     struct list ready; /* linked while it is to run */
-    ucontext_t context;
-    void (*fn)(void *arg);
-    void *arg;
-    char *stack;
-    void *fake_stack;
+    struct fiber fiber;
     uv_timer_t timer; /* of co_park_until */
     bool woken;       /* a wake that no park has taken yet */
     bool expired;
-    bool finished;
 };
 
 static struct {
@@ -51,10 +28,7 @@ static struct {
     struct list spare;
     size_t spare_count;
     struct co *current;
-    ucontext_t context;
-    void *fake_stack;
-    const void *stack;
-    size_t stack_size;
+    struct fiber_host host;
 } loop;
 
 static void drain(void);
@@ -107,7 +81,7 @@ void loop_stop(void)
 
 static void co_free(struct co *co)
 {
-    munmap(co->stack, CO_STACK + GUARD);
+    fiber_done(&co->fiber);
     free(co);
 }
 
@@ -129,11 +103,9 @@ static void retire(struct co *co)
 static void resume(struct co *co)
 {
     loop.current = co;
-    SWITCH_START(&loop.fake_stack, co->stack + GUARD, CO_STACK);
-    swapcontext(&loop.context, &co->context);
-    SWITCH_DONE(loop.fake_stack, NULL, NULL);
+    fiber_resume(&co->fiber);
     loop.current = NULL;
-    if (co->finished)
+    if (co->fiber.finished)
         retire(co);
 }
 
@@ -156,31 +128,12 @@ static void make_ready(struct co *co)
     uv_idle_start(&loop.idle, idle_turn);
 }
 
-static void leave(struct co *co)
-{
-    SWITCH_START(co->finished ? NULL : &co->fake_stack, loop.stack, loop.stack_size);
-    swapcontext(&co->context, &loop.context);
-    SWITCH_DONE(co->fake_stack, &loop.stack, &loop.stack_size);
-}
-
-static void enter(unsigned high, unsigned low)
-{
-    struct co *co = (struct co *)((uintptr_t)high << 32 | low);
-    SWITCH_DONE(NULL, &loop.stack, &loop.stack_size);
-    co->fn(co->arg);
-    co->finished = true;
-    leave(co);
-}
-
 static struct co *co_new(void)
 {
     struct co *co = calloc(1, sizeof *co);
     if (!co)
         abort();
-    co->stack = mmap(NULL, CO_STACK + GUARD, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (co->stack == MAP_FAILED || mprotect(co->stack, GUARD, PROT_NONE) < 0)
-        abort();
+    fiber_init(&co->fiber, &loop.host);
     uv_timer_init(&loop.uv, &co->timer);
     co->timer.data = co;
     return co;
@@ -197,15 +150,8 @@ void co_start(void (*fn)(void *arg), void *arg)
         co = co_new();
         list_init(&co->ready);
     }
-    co->fn = fn;
-    co->arg = arg;
-    co->woken = co->finished = false;
-    getcontext(&co->context);
-    co->context.uc_stack.ss_sp = co->stack + GUARD;
-    co->context.uc_stack.ss_size = CO_STACK;
-    co->context.uc_link = NULL;
-    makecontext(&co->context, (void (*)(void))enter, 2, (unsigned)((uintptr_t)co >> 32),
-                (unsigned)(uintptr_t)co);
+    co->woken = false;
+    fiber_set(&co->fiber, fn, arg);
     make_ready(co);
 }
 
@@ -240,7 +186,7 @@ bool co_park_until(int64_t deadline_ns)
         uv_timer_start(&co->timer, timer_fired, ms, 0);
     }
     while (!co->woken && !co->expired)
-        leave(co);
+        fiber_leave(&co->fiber);
     if (deadline_ns != INT64_MAX)
         uv_timer_stop(&co->timer);
     bool woken = co->woken;
@@ -257,7 +203,7 @@ void co_park(void)
 void co_yield (void)
 {
     co_wake(loop.current);
-    leave(loop.current);
+    fiber_leave(&loop.current->fiber);
     loop.current->woken = false;
 }
 

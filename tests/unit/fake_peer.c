@@ -44,6 +44,7 @@ void world_init(struct world *w)
 {
     *w = (struct world){.up = true, .next_pid = 1000, .random = never};
     list_init(&w->sandboxes);
+    list_init(&w->truths);
 }
 
 static void free_process(struct fake_process *p)
@@ -65,6 +66,11 @@ void world_done(struct world *w)
 {
     while (!list_empty(&w->sandboxes))
         free_sandbox(list_first(&w->sandboxes, struct fake_sandbox, link));
+    while (!list_empty(&w->truths)) {
+        struct fake_truth *t = list_first(&w->truths, struct fake_truth, link);
+        list_remove(&t->link);
+        free(t);
+    }
 }
 
 static bool one_in(struct world *w, unsigned n)
@@ -86,6 +92,30 @@ struct fake_process *world_process(struct world *w, const char *id, const char *
     list_each(s, &w->sandboxes, link) list_each(
         p, &s->processes, link) if (str_eq(p->id, id) && str_eq(p->exec_id, exec_id)) return p;
     return NULL;
+}
+
+struct fake_truth *world_truth(struct world *w, const char *id)
+{
+    struct fake_truth *t;
+    list_each(t, &w->truths, link) if (str_eq(t->id, id)) return t;
+    return NULL;
+}
+
+/* It is started (again: what was before counts no more). */
+static void truth_begins(struct world *w, const struct fake_process *p)
+{
+    if (*p->exec_id)
+        return;
+    struct fake_truth *t = world_truth(w, p->id);
+    if (!t) {
+        t = calloc(1, sizeof *t);
+        if (!t)
+            abort();
+        strcpy(t->id, p->id);
+        list_init(&t->link);
+        list_append(&w->truths, &t->link);
+    }
+    t->exited = t->lost = false;
 }
 
 unsigned world_count(const struct world *w)
@@ -278,6 +308,11 @@ void world_exit(struct world *w, struct fake_process *p, uint32_t status)
     p->exit_status = status;
     p->exited_ns = clock_wall_ns();
     p->pid = 0;
+    struct fake_truth *t = *p->exec_id ? NULL : world_truth(w, p->id);
+    if (t) {
+        t->exited = true;
+        t->status = status;
+    }
     report(w, p->sandbox, p);
     struct fake_process *x;
     list_each(x, &p->sandbox->processes,
@@ -316,7 +351,13 @@ void world_restart(struct world *w)
 
 void world_lose(struct world *w, struct fake_sandbox *s)
 {
-    (void)w;
+    struct fake_process *p;
+    list_each(p, &s->processes, link)
+    {
+        struct fake_truth *t = *p->exec_id ? NULL : world_truth(w, p->id);
+        if (t)
+            t->lost = true;
+    }
     free_sandbox(s);
 }
 
@@ -557,6 +598,7 @@ static int fake_start(struct peer *peer, const char *id, const char *exec_id, pi
     p->state = SANDBOX_RUNNING;
     p->started_ns = clock_wall_ns();
     *ret_pid = p->pid;
+    truth_begins(w, p);
     report(w, p->sandbox, p);
     return leave(&c, 0, err);
 }

@@ -34,8 +34,17 @@ struct fake_sandbox {
     struct list processes;
 };
 
+/* What became of a container, for comparison with what the engine says. */
+struct fake_truth {
+    struct list link;
+    char id[65];
+    bool exited, lost;
+    uint32_t status;
+};
+
 struct world {
     struct list sandboxes;
+    struct list truths;
     struct fake_peer *peer; /* the engine's end, or NULL */
     uint32_t generation;    /* of the sandboxer's process, and of the connection */
     bool up, ticking;
@@ -79,4 +88,5 @@ void world_lose(struct world *w, struct fake_sandbox *s);
 
 struct fake_sandbox *world_sandbox(struct world *w, const char *id);
 struct fake_process *world_process(struct world *w, const char *id, const char *exec_id);
-unsigned world_count(const struct world *w); /* sandboxes and processes */
+struct fake_truth *world_truth(struct world *w, const char *id); /* NULL: never started */
+unsigned world_count(const struct world *w);                     /* sandboxes and processes */
