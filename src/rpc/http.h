@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/1.1 for the Docker Engine API: one coroutine a request, on libmicrohttpd, which takes the accepted connection
- * over. A request is valid until its handler returns; a handler that returns without an answer answers 500. */
+/* HTTP/1.1 for the Docker Engine API: one coroutine a request, on libmicrohttpd, which takes the
+ * accepted connection over. A request is valid until its handler returns; a handler that returns
+ * without an answer answers 500. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +28,7 @@ void http_set_header(struct http_request *r, const char *name, const char *value
 /* The whole answer at once; the body is copied. */
 int http_answer(struct http_request *r, int status, const char *content_type, const void *body,
                 size_t len, struct error *err);
-/* An answer piece by piece, chunked; a write parks while the client does not read (at most 1 MiB is held), and is
- * -EPIPE once it has left. The end of the handler ends the answer. */
+/* An answer piece by piece, chunked; a write parks while the client does not read (at most 1 MiB is
+ * held), and is -EPIPE once it has left. The end of the handler ends the answer. */
 int http_stream(struct http_request *r, int status, const char *content_type, struct error *err);
 int http_write(struct http_request *r, const void *data, size_t len, struct error *err);

@@ -107,7 +107,12 @@ int rpc_server_new(struct rpc_server **ret, struct error *err);
 void rpc_server_free(struct rpc_server *s);
 /* service is kept by reference. -EEXIST where its name is served already. */
 int rpc_server_add(struct rpc_server *s, const struct rpc_service *service, struct error *err);
-void rpc_server_set_http(struct rpc_server *s, http_handler *handler, void *context);
+/* Before the first connection; once. */
+int rpc_server_set_http(struct rpc_server *s, http_handler *handler, void *context,
+                        struct error *err);
+/* How many gRPC calls one connection may have under way; 1,000 unless set. More for who waits by
+ * calls, one a sandbox. */
+void rpc_server_set_streams_max(struct rpc_server *s, uint32_t streams);
 /* Listens at path (a stale socket there is replaced; one that answers is -EADDRINUSE), with mode.
  * protocols: a set of enum rpc_protocol. A path of more than 107 bytes is bound by /proc/self/fd.
  */
