@@ -68,10 +68,6 @@ static void submit(struct rpc_call *call, bool with_data)
                             with_data ? &provider : NULL);
     h2_headers_done(&h);
     call->submitted = true;
-    /* the rest of a request that is answered early is of no use */
-    if (!call->ended)
-        nghttp2_submit_rst_stream(g->session, NGHTTP2_FLAG_NONE, (int32_t)call->stream,
-                                  NGHTTP2_NO_ERROR);
 }
 
 static void set_status(struct rpc_call *call, enum rpc_status status, const char *text)
@@ -295,6 +291,20 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
+/* The rest of a request that was answered early is of no use. The reset waits for the answer, since nghttp2 sends
+ * nothing on a stream once it is asked to reset it. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    (void)user;
+    if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    struct rpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (call && !call->ended)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_NO_ERROR);
+    return 0;
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t code, void *user)
 {
     struct grpc_conn *g = user;
@@ -367,6 +377,7 @@ static int make_session(struct grpc_conn *g)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     int r = h2_option_new(&option);
     if (r == 0) {

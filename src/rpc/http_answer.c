@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/str.h"
 #include "rpc/http_parts.h"
 
 enum { PIECE = 32 << 10, HELD = 1 << 20 };
@@ -31,6 +32,30 @@ static const char *lookup(const struct http_request *r, enum MHD_ValueKind kind,
 const char *http_query(const struct http_request *r, const char *name)
 {
     return lookup(r, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct nth {
+    const char *name, *value;
+    size_t left;
+};
+
+static enum MHD_Result find_nth(void *context, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    struct nth *n = context;
+    (void)kind;
+    if (!str_eq(name, n->name) || n->left--)
+        return MHD_YES;
+    n->value = str_or_empty(value);
+    return MHD_NO;
+}
+
+const char *http_query_at(const struct http_request *r, const char *name, size_t index)
+{
+    struct nth n = {.name = name, .left = index};
+    if (r->connection)
+        MHD_get_connection_values(r->connection, MHD_GET_ARGUMENT_KIND, find_nth, &n);
+    return n.value;
 }
 
 const char *http_header(const struct http_request *r, const char *name)

@@ -269,7 +269,8 @@ static int boot(struct daemon *d, struct error *err)
     d->cri = (struct cri){.engine = d->engine, .state_dir = d->config.exec_root};
     d->docker = (struct docker){.images = d->images};
     r = cri_serve(d->server, &d->cri, err);
-    rpc_server_set_http(d->server, docker_serve, &d->docker);
+    if (r == 0)
+        r = rpc_server_set_http(d->server, docker_serve, &d->docker, err);
     return r < 0 ? r : listen_all(d, err);
 }
 
