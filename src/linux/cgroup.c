@@ -108,19 +108,22 @@ int cgroup_make(const struct cgroup *g, const struct oci_resources *r, struct er
 int cgroup_update(const struct cgroup *g, const struct oci_resources *r, struct error *err)
 {
     unsigned wanted = cgroup_controllers_of(r);
+    const struct cgroup_hierarchy *added[CGROUP_CONTROLLERS];
+    size_t n = 0;
     int e = 0;
     for (size_t i = 0; !e && i < g->host->count; i++) {
         const struct cgroup_hierarchy *y = &g->host->hierarchies[i];
         if (!(y->controllers & wanted) || cgroup_is_in(g, y))
             continue;
-        /* a limit where there was none: the group is made, and the processes are moved there */
         e = make_in(g, y, err);
-        if (!e)
-            e = cgroup_limit(g, r, err);
-        if (!e)
-            e = cgroup_move(g, y, err);
+        added[n++] = y;
     }
-    return e ? e : cgroup_limit(g, r, err);
+    if (!e)
+        e = cgroup_limit(g, r, err);
+    /* a limit where there was none: the processes are moved to the new group */
+    for (size_t i = 0; !e && i < n; i++)
+        e = cgroup_move(g, added[i], err);
+    return e;
 }
 
 /* ---- removing ---------------------------------------------------------------------------------------- */

@@ -56,10 +56,13 @@ static int set_memory_v1(const struct cgroup *g, const struct oci_memory *m, str
     if (s && !cgroup_has_file(g, CGROUP_MEMORY, "memory.memsw.limit_in_bytes"))
         s = NULL; /* the kernel counts no swap: nothing to set */
     /* the limit may never be above that with swap: which comes first depends on the direction */
-    int e = l ? cgroup_set(g, CGROUP_MEMORY, "memory.limit_in_bytes", l, err) : 0;
+    struct error first = {0};
+    int e = l ? cgroup_set(g, CGROUP_MEMORY, "memory.limit_in_bytes", l, &first) : 0;
     bool again = e == -EINVAL && s;
     if (again)
         e = 0;
+    else if (e)
+        fail_with(err, &first);
     if (!e && s)
         e = cgroup_set(g, CGROUP_MEMORY, "memory.memsw.limit_in_bytes", s, err);
     if (!e && again)
@@ -117,9 +120,13 @@ static int set_cpu_v1(const struct cgroup *g, const struct oci_cpu *c, struct er
      * the quota that is there */
     bool again = false;
     if (!e && c->period && *c->period) {
-        e = cgroup_setf(g, CGROUP_CPU, err, "cpu.cfs_period_us", "%" PRIu64, *c->period);
+        struct error first = {0};
+        e = cgroup_setf(g, CGROUP_CPU, &first, "cpu.cfs_period_us", "%" PRIu64, *c->period);
         again = e == -EINVAL && c->quota;
-        e = again ? 0 : e;
+        if (again)
+            e = 0;
+        else if (e)
+            fail_with(err, &first);
     }
     if (!e && c->quota && *c->quota)
         e = cgroup_setf(g, CGROUP_CPU, err, "cpu.cfs_quota_us", "%" PRId64, *c->quota);

@@ -19,8 +19,24 @@ int root_open(int root, const char *path, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+static int make_directories(int root, const char *path, int depth);
+
+/* A link that leads nowhere yet: makes what it leads to, inside the root. */
+static int make_target(int root, int at, const char *name, const char *path, int depth)
+{
+    enum { DEPTH_MAX = 8 };
+    char link[PATH_MAX], target[2 * PATH_MAX];
+    ssize_t n = readlinkat(at, name, link, sizeof link - 1);
+    if (n < 0 || depth == DEPTH_MAX)
+        return n < 0 ? -ENOENT : -ELOOP;
+    link[n] = 0;
+    size_t parent = *link == '/' ? 0 : (size_t)(name - path);
+    snprintf(target, sizeof target, "%.*s%s", (int)parent, path, link);
+    return make_directories(root, target, depth + 1);
+}
+
 /* The directories of path, one by one. */
-static int make_directories(int root, const char *path)
+static int make_directories(int root, const char *path, int depth)
 {
     char part[PATH_MAX];
     size_t len = strlen(path);
@@ -34,12 +50,10 @@ static int make_directories(int root, const char *path)
         char after = *p;
         *p = 0;
         int next = root_open(root, part, O_PATH | O_DIRECTORY);
-        if (next == -ENOENT) {
-            if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
-                next = -errno;
-            else
-                next = root_open(root, part, O_PATH | O_DIRECTORY);
-        }
+        if (next == -ENOENT && mkdirat(at, name, 0755) < 0)
+            next = errno == EEXIST ? make_target(root, at, name, part, depth) : -errno;
+        else if (next == -ENOENT)
+            next = root_open(root, part, O_PATH | O_DIRECTORY);
         close(at);
         at = next;
         *p = after;
@@ -57,7 +71,7 @@ int root_make_parent(int root, const char *path, const char **ret_name)
         return -ENAMETOOLONG;
     if (!**ret_name || strcmp(*ret_name, ".") == 0 || strcmp(*ret_name, "..") == 0)
         return -EINVAL;
-    return make_directories(root, parent);
+    return make_directories(root, parent, 0);
 }
 
 int root_make(int root, const char *path, bool file)
@@ -66,7 +80,7 @@ int root_make(int root, const char *path, bool file)
     if (fd != -ENOENT)
         return fd;
     if (!file)
-        return make_directories(root, path);
+        return make_directories(root, path, 0);
     const char *name;
     int parent = root_make_parent(root, path, &name);
     if (parent < 0)

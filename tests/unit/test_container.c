@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real containers, as root: the test program is their keeper. The root is a busybox made for the run. */
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "container/container.h"
+#include "container/recipe.h"
+#include "linux/cgroup.h"
+#include "linux/sys.h"
+#include "oci/spec.h"
+
+static char lab[] = "/tmp/warren-test-container.XXXXXX";
+static struct cgroup_host *host;
+
+/* ---- a run of one container --------------------------------------------------------------------------- */
+
+struct run {
+    const char *process; /* members of process, JSON, beside those of every run */
+    const char *script;  /* of sh -c; NULL: args below */
+    const char *args;    /* JSON list */
+    const char *user, *cwd, *mounts, *linux_, *root, *top; /* JSON pieces */
+    unsigned pod_namespaces;
+    bool overlay, readonly, limits;
+    const char *namespaces;
+    /* what came of it */
+    int status; /* exit code, 128 + signal, -1: never started */
+    struct error err;
+    char warnings[1024];
+    char output[16384];
+    bool oom;
+    struct oci_spec *spec;
+};
+
+#define DEFAULT_CAPS                                                                               \
+    "[\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FSETID\",\"CAP_FOWNER\",\"CAP_MKNOD\","             \
+    "\"CAP_NET_RAW\",\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_SETFCAP\",\"CAP_SETPCAP\","               \
+    "\"CAP_NET_BIND_SERVICE\",\"CAP_SYS_CHROOT\",\"CAP_KILL\",\"CAP_AUDIT_WRITE\"]"
+
+static const char all_mounts[] =
+    "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\","
+    "\"noexec\",\"nodev\"]},{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+    "\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},{\"destination\":"
+    "\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\","
+    "\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},{\"destination\":\"/dev/shm\","
+    "\"type\":\"tmpfs\",\"source\":\"shm\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
+    "\"mode=1777\",\"size=65536k\"]},{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\","
+    "\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},{\"destination\":"
+    "\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
+    "\"ro\"]},{\"destination\":\"/sys/fs/cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\","
+    "\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]}";
+
+static const char all_namespaces[] =
+    "{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"uts\"},{\"type\":\"ipc\"},"
+    "{\"type\":\"network\"},{\"type\":\"cgroup\"}";
+
+static void quote(struct buffer *b, const char *text)
+{
+    buffer_puts(b, "\"");
+    for (; *text; text++)
+        buffer_printf(b,
+                      *text == '"' || *text == '\\' ? "\\%c"
+                      : *text == '\n'               ? "\\n"
+                                                    : "%c",
+                      *text);
+    buffer_puts(b, "\"");
+}
+
+static void spec_text(const struct run *run, struct buffer *b)
+{
+    buffer_printf(b,
+                  "{\"ociVersion\":\"1.2.0\",\"process\":{%s%s\"cwd\":\"%s\",\"user\":{%s},"
+                  "\"args\":",
+                  run->process ? run->process : "", run->process ? "," : "",
+                  run->cwd ? run->cwd : "/", run->user ? run->user : "\"uid\":0,\"gid\":0");
+    if (run->script) {
+        buffer_puts(b, "[\"sh\",\"-c\",");
+        quote(b, run->script);
+        buffer_puts(b, "]");
+    } else {
+        buffer_puts(b, run->args);
+    }
+    if (!run->process || !strstr(run->process, "capabilities"))
+        buffer_puts(b, ",\"capabilities\":{\"bounding\":" DEFAULT_CAPS
+                       ",\"effective\":" DEFAULT_CAPS ",\"permitted\":" DEFAULT_CAPS "}");
+    buffer_printf(
+        b, ",\"env\":[\"PATH=/bin\",\"COLOR=blue green\"]},\"root\":{\"path\":\"%s/root\"%s}", lab,
+        run->root ? run->root : "");
+    buffer_printf(b, ",\"mounts\":[%s%s%s],\"linux\":{\"namespaces\":[%s]%s%s}%s%s}", all_mounts,
+                  run->mounts ? "," : "", run->mounts ? run->mounts : "",
+                  run->namespaces ? run->namespaces : all_namespaces, run->linux_ ? "," : "",
+                  run->linux_ ? run->linux_ : "", run->top ? "," : "", run->top ? run->top : "");
+}
+
+static void read_output(int fd, struct run *run)
+{
+    size_t n = 0;
+    for (ssize_t got; n < sizeof run->output - 1 &&
+                      (got = read(fd, run->output + n, sizeof run->output - 1 - n)) > 0;)
+        n += (size_t)got;
+    run->output[n] = 0;
+}
+
+/* The next event, at most ten seconds later. */
+static enum container_event next_event(struct container_child *c, int *terminal, struct run *run)
+{
+    for (;;) {
+        struct pollfd p = {c->control, POLLIN, 0};
+        if (poll(&p, 1, 10000) <= 0)
+            return CONTAINER_NOTHING;
+        enum container_event event = container_receive(c, terminal, &run->err);
+        if (event != CONTAINER_WARNING)
+            return event;
+        size_t used = strlen(run->warnings);
+        snprintf(run->warnings + used, sizeof run->warnings - used, "%s\n", run->err.message);
+        run->err = (struct error){0};
+    }
+}
+
+static int wait_status(pid_t pid)
+{
+    int status = -1;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Clones, waits for ready, lets go and waits for exec. *ret_out: where its output is to be read. */
+static int start(struct run *run, const struct buffer *recipe, int target,
+                 struct container_child *c, int *ret_out)
+{
+    const struct recipe *r;
+    int out[2], terminal = -1;
+    if (recipe_open(recipe->data, recipe->len, &r, &run->err) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return -1;
+    struct container_io io = {-1, out[1], out[1], target};
+    int e = container_clone(r, &io, c, &run->err);
+    close(out[1]);
+    *ret_out = out[0];
+    if (e < 0)
+        return -1;
+    enum container_event event = next_event(c, &terminal, run);
+    if (event == CONTAINER_READY && terminal >= 0) {
+        close(*ret_out);
+        *ret_out = terminal;
+        fcntl(terminal, F_SETFL, 0);
+    }
+    if (event == CONTAINER_READY && container_go(c, &run->err) == 0)
+        event = next_event(c, &terminal, run);
+    return event == CONTAINER_STARTED ? 0 : -1;
+}
+
+static int build(struct run *run, struct arena *a, const struct cgroup *g, struct buffer *recipe)
+{
+    auto(buffer) struct buffer json = {0}, warnings = {0};
+    spec_text(run, &json);
+    if (oci_spec_parse(json.data, json.len, a, &run->spec, &run->err) < 0)
+        return -1;
+    char *options[] = {arena_printf(a, "lowerdir=%s/root", lab),
+                       arena_printf(a, "upperdir=%s/upper", lab),
+                       arena_printf(a, "workdir=%s/work", lab), NULL};
+    struct recipe_rootfs rootfs;
+    if (recipe_rootfs_parse("overlay", "overlay", options, a, &rootfs, &run->err) < 0)
+        return -1;
+    struct recipe_input in = {.spec = run->spec,
+                              .rootfs = run->overlay ? &rootfs : NULL,
+                              .pod_namespaces = run->pod_namespaces,
+                              .cgroup = g,
+                              .die_with_parent = true};
+    int e = recipe_build(&in, recipe, &warnings, &run->err);
+    snprintf(run->warnings, sizeof run->warnings, "%s", buffer_text(&warnings));
+    return e;
+}
+
+static void run_in(struct run *run, const struct cgroup *g)
+{
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer recipe = {0};
+    struct container_child c = {.pidfd = -1, .control = -1};
+    autoclose int out = -1;
+    run->status = -1;
+    if (build(run, &a, g, &recipe) < 0)
+        return;
+    int e = start(run, &recipe, -1, &c, &out);
+    if (out >= 0)
+        read_output(out, run);
+    int status = c.pid ? wait_status(c.pid) : -1;
+    run->status = e == 0 ? status : -1;
+    container_child_done(&c);
+}
+
+static void run_container(struct run *run)
+{
+    struct cgroup g;
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer json = {0};
+    struct error err = {0};
+    struct oci_spec *spec;
+    assert_int_equal(cgroup_name(host, "pod", "c1", &g, &err), 0);
+    spec_text(run, &json);
+    if (oci_spec_parse(json.data, json.len, &a, &spec, &run->err) < 0) {
+        run->status = -1;
+        return;
+    }
+    if (!spec->linux_ || !spec->linux_->resources) {
+        run_in(run, NULL);
+        return;
+    }
+    run->status = -1;
+    if (cgroup_make(&g, spec->linux_->resources, &run->err) == 0) {
+        run_in(run, &g);
+        struct cgroup_stats stats;
+        if (cgroup_stats_read(&g, &stats, &err) == 0)
+            run->oom = stats.oom_kills > 0;
+        assert_int_equal(cgroup_remove(&g, &err), 0);
+    }
+}
+
+#define check(run_, status_, output_)                                                              \
+    do {                                                                                           \
+        run_container(run_);                                                                       \
+        assert_string_equal((run_)->err.message, "");                                              \
+        assert_string_equal((run_)->output, output_);                                              \
+        assert_int_equal((run_)->status, status_);                                                 \
+    } while (0)
+
+/* ---- tests ------------------------------------------------------------------------------------------- */
+
+static void a_container_that_exits_with_3_reports_3(void **state)
+{
+    (void)state;
+    struct run run = {.script = "exit 3"};
+    check(&run, 3, "");
+}
+
+static void a_container_ended_by_a_signal_tells_which(void **state)
+{
+    (void)state;
+    /* PID 1 ignores what it has no handler for */
+    struct run run = {.script = "(sh -c 'kill -9 $$'; echo $?) 2>/dev/null"};
+    check(&run, 0, "137\n");
+}
+
+static void a_container_sees_only_itself(void **state)
+{
+    (void)state;
+    struct run run = {.script =
+                          "echo $$; ls /proc | grep -c '^[0-9]'; ls /; ls -d /tmp/warren* 2>&1"};
+    run_container(&run);
+    assert_string_equal(run.err.message, "");
+    assert_ptr_equal(strstr(run.output, "1\n"), run.output);
+    assert_non_null(strstr(run.output, "ls: /tmp/warren*: No such file or directory"));
+    run = (struct run){.script = "cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"};
+    check(&run, 0, "/ /dev /dev/mqueue /dev/pts /dev/shm /proc /sys ");
+}
+
+static void no_descriptor_of_the_host_is_open_in_a_container(void **state)
+{
+    (void)state;
+    autoclose int leak = open("/", O_RDONLY | O_DIRECTORY); /* without O_CLOEXEC */
+    assert_true(leak > 2);
+    struct run run = {.args = "[\"ls\",\"/proc/self/fd\"]"};
+    check(&run, 0, "0\n1\n2\n3\n"); /* 3 is ls's own */
+}
+
+static void the_environment_and_directory_are_the_specs(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script = "echo $COLOR; echo $HOME; pwd", .cwd = "/new/place", .overlay = true};
+    check(&run, 0, "blue green\n/root\n/new/place\n");
+}
+
+static void a_command_that_does_not_exist_is_told_in_words(void **state)
+{
+    (void)state;
+    struct run run = {.args = "[\"frobnicate\"]"};
+    run_container(&run);
+    assert_int_equal(run.err.code, -ENOENT);
+    assert_string_equal(run.err.message, "command 'frobnicate' not found in PATH (/bin)");
+    run = (struct run){.args = "[\"/etc/passwd\"]"};
+    run_container(&run);
+    assert_string_equal(run.err.message, "command '/etc/passwd' is not executable for user 0");
+    run = (struct run){.args = "[\"/etc\"]"};
+    run_container(&run);
+    assert_string_equal(run.err.message, "command '/etc' is a directory");
+    run = (struct run){.args = "[\"/bin/noloader\"]"};
+    run_container(&run);
+    assert_string_equal(run.err.message,
+                        "command '/bin/noloader': the interpreter or loader it names is not there");
+}
+
+static void a_user_is_found_by_name_in_the_rootfs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *user, *output;
+    } cases[] = {
+        {"\"username\":\"app\"", "1234 500 500 77 /home/app\n"},
+        {"\"username\":\"1234\"", "1234 500 500 77 /home/app\n"},
+        {"\"username\":\"app:audio\"", "1234 77 77 /home/app\n"},
+        {"\"username\":\"9:10\"", "9 10 10 /\n"},
+        {"\"username\":\"app:88\",\"additionalGids\":[5,6]", "1234 88 88 5 6 /home/app\n"},
+        {"\"uid\":1234,\"gid\":3", "1234 3 3 /home/app\n"},
+        {"\"uid\":4000000000,\"gid\":3", "4000000000 3 3 /\n"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct run run = {.script = "echo $(id -u) $(id -g) $(id -G) $HOME", .user = cases[i].user};
+        check(&run, 0, cases[i].output);
+    }
+    struct run run = {.script = "true", .user = "\"username\":\"nobody-such\""};
+    run_container(&run);
+    assert_string_equal(run.err.message, "user 'nobody-such' is not in the image's /etc/passwd");
+    run = (struct run){.script = "true", .user = "\"username\":\"app:none\""};
+    run_container(&run);
+    assert_string_equal(run.err.message, "group 'none' is not in the image's /etc/group");
+}
+
+static void a_read_only_root_cannot_be_written(void **state)
+{
+    (void)state;
+    struct run run = {.script = "touch /x 2>&1; touch /dev/shm/y && echo ok",
+                      .root = ",\"readonly\":true"};
+    check(&run, 0, "touch: /x: Read-only file system\nok\n");
+}
+
+static void an_overlay_keeps_the_lower_layer_as_it_was(void **state)
+{
+    (void)state;
+    struct run run = {.script = "echo changed > /etc/motd; cat /etc/motd", .overlay = true};
+    check(&run, 0, "changed\n");
+    run = (struct run){.script = "cat /etc/motd"};
+    check(&run, 0, "welcome\n");
+}
+
+static void masked_and_read_only_paths_are(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script = "wc -c < /etc/motd; ls /masked | wc -l; echo 1 2>&1 > /proc/sys/kernel/hostname; "
+                  "ls /proc/sys | wc -l; touch /masked/x 2>&1; cat /not/there 2>/dev/null; true",
+        .linux_ = "\"maskedPaths\":[\"/etc/motd\",\"/masked\",\"/not/there\"],\"readonlyPaths\":["
+                  "\"/proc/sys\",\"/no/such\"]"};
+    run_container(&run);
+    assert_string_equal(run.err.message, "");
+    assert_non_null(strstr(run.output, "0\n0\n"));
+    assert_non_null(
+        strstr(run.output, "can't create /proc/sys/kernel/hostname: Read-only file system"));
+    assert_non_null(strstr(run.output, "touch: /masked/x: Read-only file system"));
+}
+
+static void devices_are_there_and_others_are_denied(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script =
+            "for d in null zero full random urandom tty ptmx; do test -c /dev/$d || echo no $d; "
+            "done; head -c 3 /dev/zero | wc -c; echo x > /dev/null && "
+            "mknod /dev/sda b 254 0 && head -c 1 /dev/sda 2>&1",
+        .linux_ = "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}"};
+    check(&run, 1, "3\nhead: /dev/sda: Operation not permitted\n");
+}
+
+static void capabilities_are_what_the_spec_says(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script = "grep -E 'Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f2 | tr '\\n' ' '"};
+    check(&run, 0, "00000000a80425fb 00000000a80425fb 00000000a80425fb 0000000000000000 ");
+    run = (struct run){
+        .script = "grep -E 'Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f2 | tr '\\n' ' '",
+        .user = "\"uid\":5,\"gid\":5",
+        .process =
+            "\"capabilities\":{\"bounding\":[\"CAP_NET_RAW\"],\"effective\":[\"CAP_NET_RAW\"],"
+            "\"permitted\":[\"CAP_NET_RAW\"],\"inheritable\":[\"CAP_NET_RAW\"],\"ambient\":["
+            "\"CAP_NET_RAW\"]}"};
+    check(&run, 0, "0000000000002000 0000000000002000 0000000000002000 0000000000002000 ");
+    run = (struct run){
+        .script = "grep -E 'Cap(Prm|Eff|Bnd)|NoNew' /proc/self/status | cut -f2 | tr '\\n' ' '",
+        .process = "\"capabilities\":{},\"noNewPrivileges\":true"};
+    check(&run, 0, "0000000000000000 0000000000000000 0000000000000000 1 ");
+}
+
+static void limits_and_umask_are_set_and_what_is_too_high_is_clamped(void **state)
+{
+    (void)state;
+    struct run run = {.script = "ulimit -n; ulimit -c; umask",
+                      .user = "\"uid\":0,\"gid\":0,\"umask\":63",
+                      .process =
+                          "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":400,\"soft\":300},"
+                          "{\"type\":\"RLIMIT_CORE\",\"hard\":0,\"soft\":0}]"};
+    check(&run, 0, "300\n0\n0077\n");
+    /* in a container that may not: a raised hard limit is as much as there is */
+    run = (struct run){.script = "ulimit -n >/dev/null; echo ok",
+                       .process = "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1048576,"
+                                  "\"soft\":1048576}]"};
+    check(&run, 0, "ok\n");
+}
+
+static void the_default_seccomp_profile_refuses_what_dockers_does(void **state)
+{
+    (void)state;
+    static const char annotation[] = "\"annotations\":{\"warren.seccomp\":\"default\"}";
+    struct run run = {.script =
+                          "unshare -m true 2>&1; unshare -U true 2>&1; mount -t tmpfs x /mnt "
+                          "2>&1; (echo in a child); grep Seccomp: /proc/self/status | cut -f2",
+                      .top = annotation};
+    run_container(&run);
+    assert_string_equal(run.err.message, "");
+    assert_non_null(strstr(run.output, "Operation not permitted"));
+    assert_non_null(strstr(run.output, "in a child\n2\n"));
+    run = (struct run){.script =
+                           "unshare -U true && echo ok; grep Seccomp: /proc/self/status | cut -f2",
+                       .top = "\"annotations\":{\"warren.seccomp\":\"unconfined\"}"};
+    check(&run, 0, "ok\n0\n");
+    run = (struct run){.script = "id -u; grep Seccomp: /proc/self/status | cut -f2",
+                       .user = "\"uid\":7,\"gid\":7",
+                       .process = "\"noNewPrivileges\":true",
+                       .top = annotation};
+    check(&run, 0, "7\n2\n");
+}
+
+static void a_seccomp_profile_of_the_spec_is_used(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script = "mkdir /tmp/a 2>&1; sync; echo end",
+        .linux_ = "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":["
+                  "\"mkdir\",\"mkdirat\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":28}]}"};
+    check(&run, 0, "mkdir: can't create directory '/tmp/a': No space left on device\nend\n");
+    run.linux_ = "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_MAYBE\"}";
+    run.err = (struct error){0};
+    run_container(&run);
+    assert_string_equal(run.err.message, "linux.seccomp.defaultAction: 'SCMP_ACT_MAYBE' is none");
+}
+
+static void a_container_that_takes_too_much_memory_is_killed_and_told(void **state)
+{
+    (void)state;
+    struct run run = {.script =
+                          "head -c 100000000 /dev/zero | (tail > /dev/null; echo $?) 2>/dev/null",
+                      .linux_ = "\"resources\":{\"memory\":{\"limit\":16777216}}"};
+    check(&run, 0, "137\n");
+    assert_true(run.oom);
+}
+
+static void a_container_cannot_make_more_processes_than_its_limit(void **state)
+{
+    (void)state;
+    struct run run = {.script = "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done 2>&1; wait",
+                      .linux_ = "\"resources\":{\"pids\":{\"limit\":4}}"};
+    run_container(&run);
+    assert_non_null(strstr(run.output, "can't fork: Resource temporarily unavailable"));
+}
+
+static void the_container_sees_its_own_cgroup_as_the_root(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script =
+            "grep -E ':(memory|pids):' /proc/self/cgroup | cut -d: -f3 | sort -u; "
+            "cat /sys/fs/cgroup/pids/pids.max; echo 5 2>&1 > /sys/fs/cgroup/pids/pids.max; true",
+        .linux_ = "\"resources\":{\"pids\":{\"limit\":40}}"};
+    run_container(&run);
+    assert_string_equal(run.err.message, "");
+    assert_ptr_equal(strstr(run.output, "/\n40\n"), run.output);
+    assert_non_null(strstr(run.output, "Read-only file system"));
+}
+
+static void mounts_follow_links_inside_the_rootfs_only(void **state)
+{
+    (void)state;
+    char mounts[512];
+    snprintf(
+        mounts, sizeof mounts,
+        "{\"destination\":\"/trap/data\",\"type\":\"bind\",\"source\":\"%s/data\",\"options\":["
+        "\"rbind\",\"ro\"]},{\"destination\":\"/new/file\",\"type\":\"bind\",\"source\":"
+        "\"%s/data/file\",\"options\":[\"bind\"]}",
+        lab, lab);
+    struct run run = {.script =
+                          "cat /trap/data/file /new/file; touch /trap/data/x 2>&1; echo more >> "
+                          "/new/file; cat /new/file",
+                      .mounts = mounts,
+                      .overlay = true};
+    check(&run, 0, "hello\nhello\ntouch: /trap/data/x: Read-only file system\nhello\nmore\n");
+    assert_int_equal(access("/warren-escape", F_OK), -1); /* where /trap points to, on the host */
+}
+
+static void a_terminal_is_the_containers_own(void **state)
+{
+    (void)state;
+    struct run run = {.script = "tty; test -t 0 && echo yes; test -c /dev/console && echo console",
+                      .process = "\"terminal\":true"};
+    check(&run, 0, "/dev/pts/0\r\nyes\r\nconsole\r\n");
+}
+
+static void the_host_name_and_sysctls_are_the_containers_own(void **state)
+{
+    (void)state;
+    struct run run = {
+        .script = "hostname; cat /proc/sys/kernel/sem; cat /proc/sys/net/ipv4/ip_forward",
+        .top = "\"hostname\":\"burrow\"",
+        .linux_ = "\"sysctl\":{\"kernel.sem\":\"250 32000 100 99\",\"net.ipv4.ip_forward\":\"1\"}"};
+    check(&run, 0, "burrow\n250\t32000\t100\t99\n1\n");
+    run = (struct run){.script = "true", .linux_ = "\"sysctl\":{\"kernel.panic\":\"1\"}"};
+    run_container(&run);
+    assert_string_equal(run.err.message,
+                        "linux.sysctl.kernel.panic: not a value that a container has of its own");
+    run = (struct run){.script = "true",
+                       .namespaces = "{\"type\":\"mount\"}",
+                       .linux_ = "\"sysctl\":{\"net.core.somaxconn\":\"1\"}"};
+    run_container(&run);
+    assert_string_equal(run.err.message,
+                        "linux.sysctl.net.core.somaxconn: it is the host's, as the "
+                        "container has no network namespace of its own");
+}
+
+static void what_is_not_supported_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *namespaces, *linux_, *top, *message;
+    } cases[] = {
+        {"{\"type\":\"mount\"},{\"type\":\"user\"}", NULL, NULL,
+         "linux.namespaces[1]: user namespaces are not supported yet"},
+        {"{\"type\":\"pid\"}", NULL, NULL,
+         "linux.namespaces: a container needs a mount namespace of its own"},
+        {"{\"type\":\"mounts\"}", NULL, NULL, "linux.namespaces[0].type: 'mounts' is none"},
+        {NULL, NULL, "\"hooks\":{\"prestart\":[{\"path\":\"/x\"}]}",
+         "hooks.prestart: not supported yet"},
+        {NULL, "\"rootfsPropagation\":\"sideways\"", NULL,
+         "linux.rootfsPropagation: 'sideways' is none"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct run run = {.script = "true",
+                          .namespaces = cases[i].namespaces,
+                          .linux_ = cases[i].linux_,
+                          .top = cases[i].top};
+        run_container(&run);
+        assert_int_equal(run.status, -1);
+        assert_string_equal(run.err.message, cases[i].message);
+    }
+}
+
+static void an_exec_joins_its_container(void **state)
+{
+    (void)state;
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer recipe = {0}, exec = {0}, pids = {0};
+    struct error err = {0};
+    struct cgroup g;
+    struct run run = {.args = "[\"sleep\",\"60\"]", .overlay = true, .linux_ = "\"resources\":{}"};
+    assert_int_equal(cgroup_name(host, "pod", "c2", &g, &err), 0);
+    assert_int_equal(cgroup_make(&g, &(struct oci_resources){0}, &err), 0);
+    assert_int_equal(build(&run, &a, &g, &recipe), 0);
+    struct container_child first = {.pidfd = -1, .control = -1}, second = first;
+    autoclose int out = -1, exec_out = -1;
+    assert_int_equal(start(&run, &recipe, -1, &first, &out), 0);
+    struct oci_process *p;
+    static const char json[] = "{\"args\":[\"sh\",\"-c\",\"ps -o pid,args; exit 9\"],\"cwd\":\"/\","
+                               "\"user\":{\"uid\":1234,\"gid\":1},\"env\":[\"PATH=/bin\"]}";
+    assert_int_equal(oci_process_parse(json, sizeof json - 1, &a, &p, &err), 0);
+    struct recipe_input in = {.spec = run.spec, .cgroup = &g};
+    assert_int_equal(recipe_build_exec(p, &in, &exec, NULL, &err), 0);
+    struct run result = {0};
+    assert_int_equal(start(&result, &exec, first.pidfd, &second, &exec_out), 0);
+    assert_int_equal(cgroup_pids(&g, &pids, &err), 0);
+    read_output(exec_out, &result);
+    assert_int_equal(wait_status(second.pid), 9);
+    assert_non_null(strstr(result.output, "1 sleep 60"));
+    assert_non_null(strstr(result.output, "ps -o pid,args"));
+    assert_int_equal(cgroup_freeze(&g, true, &err), 0);
+    assert_int_equal(cgroup_freeze(&g, false, &err), 0);
+    assert_int_equal(cgroup_kill(&g, SIGKILL, &err), 0);
+    assert_int_equal(wait_status(first.pid), 128 + SIGKILL);
+    assert_int_equal(start(&result, &exec, first.pidfd, &second, &out), -1);
+    assert_string_equal(result.err.message, "the container has ended");
+    container_child_done(&first);
+    container_child_done(&second);
+    assert_int_equal(cgroup_remove(&g, &err), 0);
+}
+
+static void limits_can_be_changed_while_it_runs(void **state)
+{
+    (void)state;
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer recipe = {0}, text = {0};
+    struct error err = {0};
+    struct cgroup g;
+    struct run run = {.script = "sleep 60"};
+    assert_int_equal(cgroup_name(host, "pod", "c3", &g, &err), 0);
+    int64_t limit = 32 << 20;
+    uint64_t shares = 512;
+    struct oci_memory memory = {.limit = &limit};
+    struct oci_cpu cpu = {.shares = &shares, .cpus = (char *)"0"};
+    assert_int_equal(cgroup_make(&g, &(struct oci_resources){.memory = &memory}, &err), 0);
+    assert_int_equal(build(&run, &a, &g, &recipe), 0);
+    struct container_child c = {.pidfd = -1, .control = -1};
+    autoclose int out = -1;
+    assert_int_equal(start(&run, &recipe, -1, &c, &out), 0);
+    limit = 64 << 20;
+    cgroup_update(&g, &(struct oci_resources){.memory = &memory, .cpu = &cpu}, &err);
+    assert_string_equal(err.message, "");
+    struct cgroup_stats stats;
+    assert_int_equal(cgroup_stats_read(&g, &stats, &err), 0);
+    assert_int_equal(stats.memory_limit, 64 << 20);
+    assert_int_equal(stats.pids, 1);
+    assert_true(stats.memory_usage > 0);
+    autofree char *file = str_format("/proc/%d/cpuset", c.pid);
+    assert_int_equal(file_read(AT_FDCWD, file, 4096, &text, &err), 0);
+    if (cgroup_host_version(host) == 1)
+        assert_non_null(strstr(buffer_text(&text), "/pod/c3"));
+    assert_int_equal(cgroup_kill(&g, SIGKILL, &err), 0);
+    wait_status(c.pid);
+    container_child_done(&c);
+    assert_int_equal(cgroup_remove(&g, &err), 0);
+}
+
+static void a_recipe_that_is_damaged_is_refused(void **state)
+{
+    (void)state;
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer recipe = {0};
+    struct error err = {0};
+    const struct recipe *r;
+    struct run run = {.script = "true"};
+    assert_int_equal(build(&run, &a, NULL, &recipe), 0);
+    assert_int_equal(recipe_open(recipe.data, recipe.len, &r, &err), 0);
+    assert_int_equal(recipe_open(recipe.data, recipe.len - 1, &r, &err), -EINVAL);
+    for (size_t i = 0; i + 4 <= sizeof(struct recipe); i += 4) {
+        uint32_t saved;
+        memcpy(&saved, recipe.data + i, 4);
+        memset(recipe.data + i, 0x7f, 4);
+        recipe_open(recipe.data, recipe.len, &r,
+                    &err); /* whatever it says, it does not read outside */
+        memcpy(recipe.data + i, &saved, 4);
+    }
+    recipe.data[4] = 99;
+    assert_int_equal(recipe_open(recipe.data, recipe.len, &r, &err), -EPROTO);
+}
+
+/* ---- the lab ----------------------------------------------------------------------------------------- */
+
+static void put(const char *name, const char *text, mode_t mode)
+{
+    autofree char *path = str_format("%s/%s", lab, name);
+    struct error err = {0};
+    assert_int_equal(file_replace(AT_FDCWD, path, text, strlen(text), mode, false, &err), 0);
+}
+
+static unsigned count_mounts(void)
+{
+    auto(buffer) struct buffer b = {0};
+    unsigned n = 0;
+    file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &b, NULL);
+    for (const char *p = buffer_text(&b); (p = strchr(p, '\n')); p++)
+        n++;
+    return n;
+}
+
+static unsigned mounts_before;
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const char *const dirs[] = {"root/bin", "root/etc", "root/masked",
+                                       "root/tmp", "root/mnt", "root/home",
+                                       "upper",    "work",     "data"};
+    struct error err = {0};
+    if (geteuid() != 0 || !mkdtemp(lab))
+        return -1;
+    chmod(lab, 0755);
+    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+        autofree char *path = str_format("%s/%s", lab, dirs[i]);
+        if (dir_make(AT_FDCWD, path, 0755, &err) < 0)
+            return -1;
+    }
+    autofree char *copy =
+        str_format("cp /bin/busybox %s/root/bin/ && %s/root/bin/busybox --install -s "
+                   "%s/root/bin && cd %s/root/bin && for l in *; do test -L $l && ln "
+                   "-sf busybox $l; done; ln -s /warren-escape %s/root/trap",
+                   lab, lab, lab, lab, lab);
+    if (system(copy) != 0)
+        return -1;
+    put("root/etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1234:500:App:/home/app:/bin/sh\n",
+        0644);
+    put("root/etc/group", "root:x:0:\napp:x:500:\naudio:x:77:other,app\n", 0644);
+    put("root/etc/motd", "welcome\n", 0644);
+    put("root/bin/noloader", "#!/bin/nothing\n", 0755);
+    put("data/file", "hello\n", 0644);
+    autofree char *parent = str_format("warren-test-%d", getpid());
+    if (cgroup_host_new(parent, &host, &err) < 0) {
+        print_error("%s\n", err.message);
+        return -1;
+    }
+    mounts_before = count_mounts();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct cgroup all;
+    autofree char *parent = str_format("/warren-test-%d", getpid());
+    int e = cgroup_name_path(host, parent, &all, &err);
+    if (!e && cgroup_kill(&all, SIGKILL, &err) == 0) /* of a test that failed half-way */
+        while (waitpid(-1, NULL, 0) > 0)
+            ;
+    if (!e)
+        e = cgroup_remove(&all, &err);
+    cgroup_host_free(host);
+    if (count_mounts() != mounts_before)
+        e = -1;
+    return dir_remove(AT_FDCWD, lab, &err) < 0 ? -1 : e;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_container_that_exits_with_3_reports_3),
+        cmocka_unit_test(a_container_ended_by_a_signal_tells_which),
+        cmocka_unit_test(a_container_sees_only_itself),
+        cmocka_unit_test(no_descriptor_of_the_host_is_open_in_a_container),
+        cmocka_unit_test(the_environment_and_directory_are_the_specs),
+        cmocka_unit_test(a_command_that_does_not_exist_is_told_in_words),
+        cmocka_unit_test(a_user_is_found_by_name_in_the_rootfs),
+        cmocka_unit_test(a_read_only_root_cannot_be_written),
+        cmocka_unit_test(an_overlay_keeps_the_lower_layer_as_it_was),
+        cmocka_unit_test(masked_and_read_only_paths_are),
+        cmocka_unit_test(devices_are_there_and_others_are_denied),
+        cmocka_unit_test(capabilities_are_what_the_spec_says),
+        cmocka_unit_test(limits_and_umask_are_set_and_what_is_too_high_is_clamped),
+        cmocka_unit_test(the_default_seccomp_profile_refuses_what_dockers_does),
+        cmocka_unit_test(a_seccomp_profile_of_the_spec_is_used),
+        cmocka_unit_test(a_container_that_takes_too_much_memory_is_killed_and_told),
+        cmocka_unit_test(a_container_cannot_make_more_processes_than_its_limit),
+        cmocka_unit_test(the_container_sees_its_own_cgroup_as_the_root),
+        cmocka_unit_test(mounts_follow_links_inside_the_rootfs_only),
+        cmocka_unit_test(a_terminal_is_the_containers_own),
+        cmocka_unit_test(the_host_name_and_sysctls_are_the_containers_own),
+        cmocka_unit_test(what_is_not_supported_is_refused_by_name),
+        cmocka_unit_test(an_exec_joins_its_container),
+        cmocka_unit_test(limits_can_be_changed_while_it_runs),
+        cmocka_unit_test(a_recipe_that_is_damaged_is_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
