@@ -57,7 +57,7 @@ engine_config() {
 engine_start() {
     [ -n "${engine_dir:-}" ] || engine_root
     # bats waits for whoever holds descriptor 3
-    "$WARREN_BUILD/bin/warrend" --config-file "$engine_dir/daemon.json" --data-root "$engine_dir/data" \
+    "$WARREN_BUILD/bin/warrend" --config-file "$engine_dir/daemon.json" --data-root "${engine_data:-$engine_dir/data}" \
         --exec-root "$engine_dir/run" -H "unix://$engine_socket" --pidfile "$engine_dir/pid" "$@" \
         >>"$engine_dir/warrend.log" 2>&1 3>&- 4>&- &
     engine_pid=$!

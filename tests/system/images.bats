@@ -110,3 +110,17 @@ P
     run cri images -q
     [ -z "$output" ]
 }
+
+@test "a full disk is said, nothing half-made is left, and afterwards the same build works" {
+    engine_stop
+    mkdir -p "$engine_dir/small"
+    mount -t tmpfs -o size=1536k tmpfs "$engine_dir/small"
+    engine_data=$engine_dir/small/data engine_start
+    fails_with "No space left" warren build -t busybox:latest "$examples/busybox"
+    run warren images
+    [ "${#lines[@]}" -eq 1 ]
+    mount -o remount,size=64m "$engine_dir/small"
+    images_build busybox
+    engine_stop
+    umount "$engine_dir/small"
+}
