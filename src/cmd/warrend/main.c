@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config.h"
 #include "cri/cri.h"
 #include "docker/docker.h"
 #include "engine/engine.h"
@@ -21,11 +20,12 @@
 #include "loop/loop.h"
 #include "rpc/rpc.h"
 #include "sandboxers.h"
+#include "settings.h"
 
 #define CONFIG_FILE "/etc/warren/daemon.json"
 
 struct daemon {
-    struct config config;
+    struct settings config;
     struct image_store *images;
     struct sandboxers *sandboxers;
     struct engine *engine;
@@ -148,11 +148,11 @@ static int override(char **value, const char *flag, const char *key, struct erro
     return *value ? 0 : fail(err, ENOMEM, "read the flags");
 }
 
-static int configure(struct config *c, const struct flags *f, struct error *err)
+static int configure(struct settings *c, const struct flags *f, struct error *err)
 {
     c->log_level = DIAG_INFO;
-    int r =
-        config_read(c, f->config_file ? f->config_file : CONFIG_FILE, f->config_file != NULL, err);
+    int r = settings_read(c, f->config_file ? f->config_file : CONFIG_FILE, f->config_file != NULL,
+                          err);
     if (r == 0)
         r = override(&c->data_root, f->data_root, "data-root", err);
     if (r == 0)
@@ -169,7 +169,7 @@ static int configure(struct config *c, const struct flags *f, struct error *err)
     }
     if (f->has_level)
         c->log_level = f->level;
-    return r < 0 ? r : config_default(c, err);
+    return r < 0 ? r : settings_default(c, err);
 }
 
 static int lock_file(const char *path, int *ret, struct error *err)
@@ -190,7 +190,7 @@ static int lock_file(const char *path, int *ret, struct error *err)
 
 static int take_place(struct daemon *d, struct error *err)
 {
-    const struct config *c = &d->config;
+    const struct settings *c = &d->config;
     int r = dir_make(AT_FDCWD, c->data_root, 0711, err);
     if (r == 0)
         r = dir_make(AT_FDCWD, c->exec_root, 0711, err);

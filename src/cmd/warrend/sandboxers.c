@@ -116,7 +116,7 @@ static const char *level_name(enum diag_level level)
     return names[level];
 }
 
-static int start_child(struct child *c, const char *technique, const struct config *config,
+static int start_child(struct child *c, const char *technique, const struct settings *config,
                        struct error *err)
 {
     autofree char *bin = NULL;
@@ -169,11 +169,11 @@ static const char *technique_of_type(const char *type)
     return n >= 2 ? technique_of(words[n - 2]) : technique_of(type);
 }
 
-static int add_addresses(struct sandboxers *s, const struct config *config, struct error *err)
+static int add_addresses(struct sandboxers *s, const struct settings *config, struct error *err)
 {
     autofree char *bundles = str_format("%s/bundles", config->exec_root);
     for (size_t i = 0; i < config->sandboxer_count; i++) {
-        const struct config_sandboxer *c = &config->sandboxers[i];
+        const struct settings_sandboxer *c = &config->sandboxers[i];
         struct peer *peer = NULL;
         const char *technique = technique_of(c->name);
         int r = peer_connect(&peer, c->address, bundles, err);
@@ -185,7 +185,7 @@ static int add_addresses(struct sandboxers *s, const struct config *config, stru
     return 0;
 }
 
-static bool has_address(const struct config *config, const char *technique)
+static bool has_address(const struct settings *config, const char *technique)
 {
     for (size_t i = 0; i < config->sandboxer_count; i++)
         if (str_eq(config->sandboxers[i].handler, technique))
@@ -193,10 +193,10 @@ static bool has_address(const struct config *config, const char *technique)
     return false;
 }
 
-static int add_runtimes(struct sandboxers *s, const struct config *config, struct error *err)
+static int add_runtimes(struct sandboxers *s, const struct settings *config, struct error *err)
 {
     for (size_t i = 0; i < config->runtime_count; i++) {
-        const struct config_runtime *c = &config->runtimes[i];
+        const struct settings_runtime *c = &config->runtimes[i];
         const char *technique = technique_of_type(c->type);
         struct peer *peer = NULL;
         for (size_t k = 0; technique && k < s->handler_count; k++)
@@ -219,7 +219,7 @@ static int add_runtimes(struct sandboxers *s, const struct config *config, struc
     return 0;
 }
 
-static int add_default(struct sandboxers *s, const struct config *config, struct error *err)
+static int add_default(struct sandboxers *s, const struct settings *config, struct error *err)
 {
     for (size_t i = 0; i < s->handler_count; i++)
         if (str_eq(s->handlers[i].name, config->default_runtime))
@@ -228,7 +228,7 @@ static int add_default(struct sandboxers *s, const struct config *config, struct
                       config->default_runtime);
 }
 
-int sandboxers_start(struct sandboxers **ret, const struct config *config,
+int sandboxers_start(struct sandboxers **ret, const struct settings *config,
                      const struct engine_handler **ret_handlers, size_t *ret_count,
                      struct error *err)
 {

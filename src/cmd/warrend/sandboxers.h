@@ -6,14 +6,14 @@
 
 #include <stddef.h>
 
-#include "config.h"
 #include "engine/engine.h"
+#include "settings.h"
 
 struct sandboxers;
 
 /* Starts what the configuration asks for and makes the engine's table of handlers. *ret_handlers:
  * owned by *ret, the peers in it by the engine. */
-int sandboxers_start(struct sandboxers **ret, const struct config *config,
+int sandboxers_start(struct sandboxers **ret, const struct settings *config,
                      const struct engine_handler **ret_handlers, size_t *ret_count,
                      struct error *err);
 /* Lets those go that were started here (SIGTERM); what they hold goes on. NULL is allowed. */

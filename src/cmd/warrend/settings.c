@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,13 +11,13 @@
 enum { CONFIG_MAX = 1 << 20 };
 
 struct reader {
-    struct config *config;
+    struct settings *config;
     const char *name;
     const char *text;
     struct error *err;
 };
 
-void config_done(struct config *c)
+void settings_done(struct settings *c)
 {
     free(c->data_root);
     free(c->exec_root);
@@ -36,7 +36,7 @@ void config_done(struct config *c)
         free(c->runtimes[i].type);
     }
     free(c->runtimes);
-    *c = (struct config){0};
+    *c = (struct settings){0};
 }
 
 static int line_at(const char *text, const char *end)
@@ -147,7 +147,7 @@ static int read_hosts(const struct reader *r, const char *key, struct json_objec
 
 static int read_runtimes(const struct reader *r, const char *key, struct json_object *value)
 {
-    struct config *c = r->config;
+    struct settings *c = r->config;
     if (!json_object_is_type(value, json_type_object))
         return bad(r, NULL, key, "expected an object of handler names and runtime types");
     c->runtimes = calloc((size_t)json_object_object_length(value) + 1, sizeof *c->runtimes);
@@ -155,7 +155,7 @@ static int read_runtimes(const struct reader *r, const char *key, struct json_ob
         return fail(r->err, ENOMEM, "read '%s'", r->name);
     json_object_object_foreach(value, handler, type)
     {
-        struct config_runtime *runtime = &c->runtimes[c->runtime_count++];
+        struct settings_runtime *runtime = &c->runtimes[c->runtime_count++];
         if (str_check_id("handler", handler, r->err) < 0)
             return bad(r, key, handler, "is no handler name: 1 to 128 of [a-zA-Z0-9_.-]");
         runtime->handler = strdup(handler);
@@ -169,7 +169,7 @@ static int read_runtimes(const struct reader *r, const char *key, struct json_ob
 static int read_sandboxer(const struct reader *r, const char *key, const char *handler,
                           struct json_object *value)
 {
-    struct config_sandboxer *s = &r->config->sandboxers[r->config->sandboxer_count++];
+    struct settings_sandboxer *s = &r->config->sandboxers[r->config->sandboxer_count++];
     s->handler = strdup(handler);
     if (!json_object_is_type(value, json_type_object))
         return bad(r, key, handler, "expected an object with name and address");
@@ -193,7 +193,7 @@ static int read_sandboxer(const struct reader *r, const char *key, const char *h
 
 static int read_sandboxers(const struct reader *r, const char *key, struct json_object *value)
 {
-    struct config *c = r->config;
+    struct settings *c = r->config;
     if (!json_object_is_type(value, json_type_object))
         return bad(r, NULL, key, "expected an object of handler names");
     c->sandboxers = calloc((size_t)json_object_object_length(value) + 1, sizeof *c->sandboxers);
@@ -244,8 +244,8 @@ static int read_keys(const struct reader *r, struct json_object *root)
     return 0;
 }
 
-int config_parse(struct config *c, const char *name, const char *text, size_t len,
-                 struct error *err)
+int settings_parse(struct settings *c, const char *name, const char *text, size_t len,
+                   struct error *err)
 {
     struct reader r = {.config = c, .name = name, .text = text, .err = err};
     struct json_tokener *tokener = json_tokener_new_ex(8);
@@ -274,7 +274,7 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
     return result;
 }
 
-int config_read(struct config *c, const char *path, bool must_exist, struct error *err)
+int settings_read(struct settings *c, const char *path, bool must_exist, struct error *err)
 {
     auto(buffer) struct buffer text = {0};
     int r = file_read(AT_FDCWD, path, CONFIG_MAX, &text, err);
@@ -282,7 +282,7 @@ int config_read(struct config *c, const char *path, bool must_exist, struct erro
         return 0;
     if (r < 0)
         return fail_in(err, r, "read the configuration");
-    return config_parse(c, path, buffer_text(&text), text.len, err);
+    return settings_parse(c, path, buffer_text(&text), text.len, err);
 }
 
 static int set_default(char **value, const char *text)
@@ -293,7 +293,7 @@ static int set_default(char **value, const char *text)
     return *value ? 0 : -ENOMEM;
 }
 
-int config_default(struct config *c, struct error *err)
+int settings_default(struct settings *c, struct error *err)
 {
     int r = set_default(&c->data_root, "/var/lib/warren");
     if (r == 0)

@@ -5,17 +5,17 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "cmd/warrend/config.h"
+#include "cmd/warrend/settings.h"
 
-static int parse(struct config *c, const char *text, struct error *err)
+static int parse(struct settings *c, const char *text, struct error *err)
 {
-    return config_parse(c, "daemon.json", text, strlen(text), err);
+    return settings_parse(c, "daemon.json", text, strlen(text), err);
 }
 
 static void the_published_wasm_settings_are_read(void **state)
 {
     (void)state;
-    struct config c = {0};
+    struct settings c = {0};
     struct error err = {0};
     assert_int_equal(parse(&c,
                            "{\"cri-runtimes\": {\"wasm\": \"io.containerd.wasm.v1\"},\n"
@@ -26,7 +26,7 @@ static void the_published_wasm_settings_are_read(void **state)
     assert_int_equal(c.sandboxer_count, 1);
     assert_string_equal(c.sandboxers[0].address, "/run/wasm-sandboxer.sock");
     assert_string_equal(c.runtimes[0].type, "io.containerd.wasm.v1");
-    config_done(&c);
+    settings_done(&c);
 }
 
 static void a_typo_is_named_with_its_line(void **state)
@@ -52,25 +52,25 @@ static void a_typo_is_named_with_its_line(void **state)
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct config c = {0};
+        struct settings c = {0};
         struct error err = {0};
         assert_int_equal(parse(&c, cases[i].text, &err), -EINVAL);
         if (!str_after(err.message, cases[i].message))
             assert_string_equal(err.message, cases[i].message);
-        config_done(&c);
+        settings_done(&c);
     }
 }
 
 static void what_is_not_set_has_its_default(void **state)
 {
     (void)state;
-    struct config c = {0};
+    struct settings c = {0};
     struct error err = {0};
     assert_int_equal(parse(&c, "{\"exec-root\": \"/tmp/e\"}", &err), 0);
-    assert_int_equal(config_default(&c, &err), 0);
+    assert_int_equal(settings_default(&c, &err), 0);
     assert_string_equal(c.hosts[0], "unix:///tmp/e/warren.sock");
     assert_string_equal(c.data_root, "/var/lib/warren");
-    config_done(&c);
+    settings_done(&c);
 }
 
 int main(void)

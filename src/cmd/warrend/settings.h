@@ -10,36 +10,36 @@
 
 struct error;
 
-struct config_sandboxer { /* an entry of cri-sandboxers */
+struct settings_sandboxer { /* an entry of cri-sandboxers */
     char *handler;
     char *name;    /* what kind it is: namespace, wasm, ... */
     char *address; /* socket path or unix:// */
 };
 
-struct config_runtime { /* an entry of cri-runtimes */
+struct settings_runtime { /* an entry of cri-runtimes */
     char *handler;
     char *type; /* io.containerd.wasm.v1 */
 };
 
-struct config {
+struct settings {
     char *data_root, *exec_root, *pidfile;
     char **hosts; /* unix://PATH */
     char *default_runtime;
     char *group;
     enum diag_level log_level;
-    struct config_sandboxer *sandboxers;
+    struct settings_sandboxer *sandboxers;
     size_t sandboxer_count;
-    struct config_runtime *runtimes;
+    struct settings_runtime *runtimes;
     size_t runtime_count;
 };
 
-void config_done(struct config *c);
+void settings_done(struct settings *c);
 
 /* Reads path into c, over what c holds. must_exist false: a missing file is no error (the default
  * path). An unknown key or a bad value is -EINVAL: "PATH:LINE: key 'x': expected ...". */
-int config_read(struct config *c, const char *path, bool must_exist, struct error *err);
-/* As config_read, from memory; name stands for the path in messages. */
-int config_parse(struct config *c, const char *name, const char *text, size_t len,
-                 struct error *err);
+int settings_read(struct settings *c, const char *path, bool must_exist, struct error *err);
+/* As settings_read, from memory; name stands for the path in messages. */
+int settings_parse(struct settings *c, const char *name, const char *text, size_t len,
+                   struct error *err);
 /* Fills in what was set nowhere. */
-int config_default(struct config *c, struct error *err);
+int settings_default(struct settings *c, struct error *err);
