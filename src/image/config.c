@@ -49,7 +49,7 @@ void image_unref(struct image *image)
     free(image);
 }
 
-int64_t config_parse_time(const char *text)
+int64_t image_parse_time(const char *text)
 {
     struct tm tm = {0};
     const char *p = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
@@ -168,7 +168,7 @@ int config_read(const void *json, size_t len, const char *manifest_digest, struc
     image->references = 1;
     image->id = strdup(id);
     image->manifest_digest = strdup(manifest_digest);
-    image->created_ns = config_parse_time(json_text(document, "created"));
+    image->created_ns = image_parse_time(json_text(document, "created"));
     image->layers = calloc(1, sizeof *image->layers);
     read_config(document, &image->config);
     for (size_t i = 0; diff_ids[i]; i++) {

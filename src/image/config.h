@@ -19,6 +19,3 @@ struct image *config_retag(const struct image *image, char *const *tags);
 /* The "config" object of image-spec; what base_config (may be NULL) has and struct image_config
  * knows not is kept. */
 json_object *config_object(const struct image_config *c, json_object *base_config);
-
-/* RFC 3339 to nanoseconds since 1970, 0 where it cannot be read. */
-int64_t config_parse_time(const char *text);

@@ -119,6 +119,10 @@ int image_remove(struct image_store *s, const char *reference, bool force, char 
 int image_pin(struct image_store *s, const char *image_id, const char *user, struct error *err);
 void image_unpin(struct image_store *s, const char *image_id, const char *user);
 
+/* Bytes of a layer's files by its chain id; 0 where the store has it not. */
+uint64_t image_layer_size(struct image_store *s, const char *chain_id);
+/* RFC 3339, as configs have it, to nanoseconds since 1970; 0 where it is NULL or cannot be read. */
+int64_t image_parse_time(const char *text);
 /* [disk] Appends a manifest or config, whole and checked; for what struct image has not (history,
  * docker's inspect). */
 int image_read_blob(struct image_store *s, const char *digest, struct buffer *out,

@@ -62,6 +62,13 @@ int image_lower_dirs(struct image_store *s, const struct image *image, char ***r
     return 0;
 }
 
+uint64_t image_layer_size(struct image_store *s, const char *chain_id)
+{
+    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    const struct stored *layer = map_get(&s->layers, chain_id);
+    return layer ? layer->size : 0;
+}
+
 int image_read_blob(struct image_store *s, const char *digest, struct buffer *out,
                     struct error *err)
 {

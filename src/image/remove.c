@@ -61,9 +61,11 @@ static int decide(struct image_store *s, const char *reference, bool force, stru
     bool pinned = r->record->pins && *r->record->pins;
     r->image = left == strv_len(r->names) && !pinned;
     if (left == strv_len(r->names) && pinned && !force)
-        return fail_plain(err, EBUSY,
-                          "unable to remove image '%s': container %.12s is using its image %.12s",
-                          reference, *r->record->pins, r->record->id + strlen("sha256:"));
+        return fail_plain(
+            err, EBUSY,
+            "conflict: unable to remove '%s' (must be forced) - image %.12s is in use by container "
+            "%.12s",
+            reference, r->record->id + strlen("sha256:"), *r->record->pins);
     return 0;
 }
 

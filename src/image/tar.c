@@ -42,7 +42,7 @@ static la_ssize_t give(struct archive *a, void *arg, const void **ret)
 
 int tar_input_open(struct tar_input *t, int fd, uint64_t entries_max, struct error *err)
 {
-    *t = (struct tar_input){.entries_max = entries_max};
+    *t = (struct tar_input){.fd = fd, .entries_max = entries_max};
     t->filter = archive_read_new();
     t->tar = archive_read_new();
     if (!t->filter || !t->tar || digester_init(&t->digest) < 0) {
@@ -159,6 +159,10 @@ int tar_input_finish(struct tar_input *t, char digest[DIGEST_TEXT], struct error
     if (n < 0)
         return fail_plain(err, EINVAL, "read the end of the archive: %s", t->broken);
     digester_text(&t->digest, digest);
+    /* what a pipe still brings behind a compressed end is taken, so that its writer is not left waiting */
+    char rest[4096];
+    for (ssize_t left; (left = read(t->fd, rest, sizeof rest)) > 0 || (left < 0 && errno == EINTR);)
+        ;
     return 0;
 }
 

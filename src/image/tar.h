@@ -19,6 +19,7 @@ struct tar_input {
     struct archive *tar;
     struct digester digest;
     const char *broken; /* what the decompressor said, owned by it */
+    int fd;
     uint64_t entries, entries_max;
 };
 
