@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/worker.h"
+
+/* The rootfs' files belong to whom the image says. */
+static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID};
+
+int worker_confine(struct error *err)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}, {0}};
+    uint32_t wanted = 0;
+    struct rlimit limit;
+    umask(022);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return fail(err, errno, "give up new privileges");
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* huge pages would make small instances large */
+    for (unsigned c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+        if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EPERM)
+            return fail(err, errno, "give up capability %u", c);
+    if (syscall(SYS_capget, &head, data) < 0)
+        return fail(err, errno, "read the capabilities");
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        wanted |= 1u << kept[i];
+    data[0].permitted &= wanted;
+    data[0].effective = data[0].permitted;
+    data[0].inheritable = 0;
+    data[1] = (struct __user_cap_data_struct){0};
+    if (syscall(SYS_capset, &head, data) < 0)
+        return fail(err, errno, "give up capabilities");
+    return 0;
+}

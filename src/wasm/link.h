@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A supervisor's connection to one worker. Loop's thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "wasm/wire.h"
+
+struct error;
+
+struct link_handler {
+    /* A frame that is no reply to a call: an exit, or an item before the reply to HELLO. */
+    void (*told)(void *arg, struct wire_reader *r);
+    /* The worker has ended. Called once; the link is not to be used any more. */
+    void (*died)(void *arg);
+    void *arg;
+};
+
+struct link; /* counted */
+
+/* Takes fd, connected and non-blocking. */
+int link_new(struct link **ret, int fd, const struct link_handler *handler, struct error *err);
+/* Closes it without a call of died. NULL is allowed. */
+void link_free(struct link *l);
+
+struct link_reply {
+    struct buffer bytes;
+    struct wire_reader reader; /* after code and message */
+};
+void link_reply_done(struct link_reply *r);
+CLEANUP_DONE(link_reply, struct link_reply);
+
+/* A tag for the next frame. */
+uint32_t link_tag(struct link *l);
+/* Sends the frame with this tag and parks until its reply, whose code is returned. reply may be NULL. -ENOTCONN where the worker is
+ * gone. */
+int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
+              struct error *err);
+/* Sends and waits for nothing. */
+void link_tell(struct link *l, const struct buffer *frame);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's modules: each loaded and linked once, shared by all its instances. Control thread. */
+#pragma once
+
+#include <stdint.h>
+
+#include "wasm/sha256.h"
+
+struct error;
+
+struct module {
+    uint8_t digest[SHA256_LEN];
+    struct wasmtime_module *module;
+    struct wasmtime_instance_pre *pre;
+    uint64_t memory_minimum; /* bytes, of the memory it exports */
+    uint32_t users;
+    struct module *next;
+};
+
+/* The module of this digest, loaded from path at first. -ENOEXEC where it imports what is not there, or has no _start. */
+int module_get(const char *path, const uint8_t digest[SHA256_LEN], struct module **ret,
+               struct error *err);
+/* NULL is allowed. Unused ones are kept, within a bound. */
+void module_put(struct module *m);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wasmtime as Warren sets it up: the dense configuration (every instance a fiber on a stack slot of 256 KiB, its memory in
+ * a slot of its own size class, explicit bounds checks, epochs), and compiled modules as files.
+ *
+ * Who compiles and who runs must use the same configuration; a compiled file carries what it was made with, and is
+ * refused where anything differs. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "wasm/sha256.h"
+
+struct error;
+struct wasm_engine;
+struct wasm_trap;
+struct wasmtime_error;
+struct wasmtime_module;
+
+/* The process's engine, made at first use; never freed. */
+struct wasm_engine *runtime_engine(void);
+
+/* Reads a module from fd in and writes what it compiles to into fd out, with the trailer that runtime_load checks.
+ * -ENOEXEC with Wasmtime's reason where it is no valid module. */
+int runtime_compile(int in, int out, struct error *err);
+
+/* Loads the compiled file at path. -EBADMSG where it is not one of ours, of this configuration and of this digest, whole.
+ * Never loads what the trailer's checksum does not cover: compiled code is trusted. */
+int runtime_load(const char *path, const uint8_t digest[SHA256_LEN], struct wasmtime_module **ret,
+                 struct error *err);
+
+/* Appends what is wrong and the wasm backtrace; takes either (the other NULL) and deletes it. */
+void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text);
+
+/* Bytes of linear memory in use by instances whose memory's env this is; see struct linear_memory. */
+enum { RUNTIME_STACK = 256 * 1024, RUNTIME_WASM_STACK = 128 * 1024 };

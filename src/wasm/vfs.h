@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file tree that a guest sees: a rootfs of layers, merged here without a mount, and the bind mounts on it.
+ *
+ * A mount is a stack of host directories, topmost first; the first may be the upper directory, which alone is written to and is
+ * made at the first write. Lower ones are merged as overlayfs does: a 0/0 character device hides a name, a
+ * directory whose overlay.opaque attribute is "y" hides what lies below it. A bind mount is a stack of one directory that is written in
+ * place, or a file.
+ *
+ * Paths are walked one component at a time, symlinks are read here and stay in the tree; a name in a host
+ * directory is opened by openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), so that nobody who changes the directory meanwhile leads
+ * out. A place in the tree is its absolute path; no descriptor is held. Descriptors of host directories are shared by
+ * all guests of the worker and bounded in number.
+ *
+ * A vfs belongs to one guest; who holds the guest calls. Results are 0 or -errno; -EPERM is a way out of base. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+struct error;
+struct vfs_layer; /* a host directory, shared */
+
+typedef unsigned __int128 vfs_mask; /* a bit a layer */
+enum { VFS_LAYERS_MAX = 128, VFS_MOUNTS_MAX = 256 };
+
+struct vfs_mount {
+    char *destination; /* absolute and plain; "" is the root */
+    struct vfs_layer **layers;
+    unsigned count;
+    bool overlay; /* layers[0] is the upper directory where has_upper; whiteouts count */
+    bool has_upper;
+    bool read_only;
+    bool file;  /* layers[0] is a file */
+    char *work; /* where copies are made before they are renamed into the upper directory */
+};
+
+struct vfs {
+    struct vfs_mount *mounts; /* mounts[0] is the root */
+    unsigned count;
+};
+
+struct vfs_mount_spec {
+    const char *destination;
+    char *const *layers;      /* absolute host paths, topmost first, without the upper one */
+    const char *upper, *work; /* NULL for none */
+    bool read_only;
+};
+
+struct vfs *vfs_new(void);
+void vfs_free(struct vfs *v);
+CLEANUP_FREE(vfs, struct vfs);
+/* The root comes first. */
+int vfs_add(struct vfs *v, const struct vfs_mount_spec *spec, struct error *err);
+
+/* A place that has been looked up. */
+struct vfs_node {
+    char *path; /* absolute and plain ("/" is ""); malloced */
+    const struct vfs_mount
+        *mount;      /* NULL: a directory that is there only because a mount lies below it */
+    unsigned top;    /* the layer that has it */
+    vfs_mask layers; /* of a directory: those that make it up */
+    bool exists;     /* else only its directory does */
+    struct stat st;
+};
+void vfs_node_done(struct vfs_node *n);
+CLEANUP_DONE(vfs_node, struct vfs_node);
+
+/* Looks path up from the directory base (absolute, in the tree), which it cannot leave. follow: also a symlink in the last place.
+ * A missing last component is 0 with exists false; -ENOENT where more is missing. */
+int vfs_lookup(struct vfs *v, const char *base, const char *path, bool follow,
+               struct vfs_node *ret);
+
+/* The descriptor of a node: of a directory or a file, flags as open(2)'s (O_CREAT, O_EXCL, O_TRUNC among them). A lower
+ * file that is opened for writing is copied up first. */
+int vfs_open(struct vfs *v, struct vfs_node *n, int flags, mode_t mode);
+int vfs_readlink(struct vfs *v, const struct vfs_node *n, char *buffer, size_t size);
+int vfs_mkdir(struct vfs *v, struct vfs_node *n, mode_t mode);
+int vfs_unlink(struct vfs *v, struct vfs_node *n, bool directory);
+int vfs_symlink(struct vfs *v, struct vfs_node *n, const char *target);
+int vfs_link(struct vfs *v, struct vfs_node *from, struct vfs_node *to);
+int vfs_rename(struct vfs *v, struct vfs_node *from, struct vfs_node *to);
+int vfs_utimes(struct vfs *v, struct vfs_node *n, const struct timespec times[2]);
+
+struct vfs_entries {
+    struct vfs_entry {
+        char *name;
+        uint64_t inode;
+        uint8_t type; /* DT_* */
+    } * list;
+    size_t count, size;
+};
+/* All of a directory, merged, with "." and "..". */
+int vfs_list(struct vfs *v, const struct vfs_node *n, struct vfs_entries **ret);
+void vfs_entries_free(struct vfs_entries *e);
+
+/* ---- between vfs' files ---- */
+struct vfs_layer *vfs_layer_get(const char *path); /* with a reference; NULL where memory is out */
+void vfs_layer_put(struct vfs_layer *l);
+/* Its descriptor, until unpinned; -errno where it cannot be opened (an upper directory that is not there yet: -ENOENT). */
+int vfs_layer_pin(struct vfs_layer *l);
+void vfs_layer_unpin(struct vfs_layer *l);
+const char *vfs_layer_path(const struct vfs_layer *l);
+/* The node's path below its mount, "." for its root. */
+const char *vfs_below(const struct vfs_node *n);
+/* openat2 below dir, never over a symlink. */
+int vfs_open_at(int dir, const char *path, int flags, mode_t mode);
+bool vfs_is_whiteout(const struct stat *st);
+/* The directory of this path below the mount, in the layer that is written to, made there (with all above it) as it is in the layers;
+ * a descriptor. */
+int vfs_open_upper(struct vfs *v, const struct vfs_mount *m, const char *below);
+/* Brings a lower file or symlink into the upper directory. */
+int vfs_copy_up(struct vfs *v, struct vfs_node *n);
+/* Looks the last component of n up in the lower layers alone: what would show if the upper one had it not. */
+int vfs_lower_has(struct vfs *v, const struct vfs_node *n, bool *ret);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What supervisor and worker say to each other, over the worker's Unix socket. Both are of one build: a HELLO
+ * carries WIRE_VERSION, and a worker of another version is left alone until its pods have ended.
+ *
+ * A connection begins with the byte 0 (else it is one of attach, whose token is text). A frame is the length of what follows (4
+ * bytes), a type, a tag (4 bytes) and fields: numbers as 8 bytes, strings and bytes as a length of 4 and their bytes and a NUL,
+ * lists as a count of 4 and their strings. Little endian, as both are. Each request is answered by one REPLY with its
+ * tag: code, message, and what the request asks for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+enum { WIRE_VERSION = 1, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+
+enum wire_type {
+    /* requests */
+    WIRE_HELLO =
+        1, /* version; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
+    WIRE_SANDBOX_ADD,    /* id, record */
+    WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
+    WIRE_CREATE,         /* see wire_create.h */
+    WIRE_START,          /* id */
+    WIRE_SIGNAL,         /* id, signal */
+    WIRE_REMOVE,         /* id */
+    WIRE_PAUSE,          /* id, paused */
+    WIRE_UPDATE,         /* id, memory limit */
+    WIRE_STATS,          /* id. Reply: cpu ns, memory, limit */
+    WIRE_CLOSE_STDIN,    /* id */
+    WIRE_REOPEN_LOG,     /* id */
+    WIRE_ATTACH,         /* id, token, streams (1 out, 2 err) */
+    WIRE_RETIRE,         /* end as soon as nothing is held */
+    /* from the worker */
+    WIRE_REPLY,   /* code, message, ... */
+    WIRE_SANDBOX, /* an item: id, record */
+    WIRE_PROCESS, /* an item: sandbox id, id, record, started, exited, status, paused, message */
+    WIRE_EXITED,  /* id, exited, status, message */
+};
+
+/* ---- writing: begin, fields, end. Memory out is told by end ---- */
+struct wire_writer {
+    struct buffer *out;
+    size_t start;
+    bool bad;
+};
+struct wire_writer wire_begin(struct buffer *out, enum wire_type type, uint32_t tag);
+void wire_put_number(struct wire_writer *w, int64_t v);
+void wire_put_bytes(struct wire_writer *w, const void *data, size_t len);
+void wire_put_text(struct wire_writer *w, const char *s);  /* NULL is "" */
+void wire_put_list(struct wire_writer *w, char *const *v); /* NULL is empty */
+/* 0 or -ENOMEM; then nothing was appended. -E2BIG past WIRE_FRAME_MAX. */
+int wire_end(struct wire_writer *w);
+
+/* ---- reading; what is not there reads as zero and sets bad ---- */
+struct wire_reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+    enum wire_type type;
+    uint32_t tag;
+};
+/* The frame that begins at data, without its length: 1 with *ret and *ret_len (of the whole frame), 0 where it is not all
+ * there, -EPROTO. */
+int wire_frame(const uint8_t *data, size_t len, struct wire_reader *ret, size_t *ret_len);
+int64_t wire_number(struct wire_reader *r);
+/* Inside the frame. Bytes are followed by a NUL; "" where bad. */
+const char *wire_bytes(struct wire_reader *r, size_t *ret_len);
+const char *wire_text(struct wire_reader *r);
+/* malloced array of strings inside the frame, NULL-terminated; NULL where memory is out or the frame is bad. */
+char **wire_list(struct wire_reader *r);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/wire_create.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOUNTS_MAX = 256 };
+
+int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *c)
+{
+    struct wire_writer w = wire_begin(out, WIRE_CREATE, tag);
+    wire_put_text(&w, c->sandbox_id);
+    wire_put_text(&w, c->id);
+    wire_put_bytes(&w, c->record, c->record_len);
+    wire_put_text(&w, c->module);
+    wire_put_bytes(&w, c->digest, sizeof c->digest);
+    wire_put_list(&w, c->args);
+    wire_put_list(&w, c->env);
+    wire_put_text(&w, c->in);
+    wire_put_text(&w, c->out);
+    wire_put_text(&w, c->err);
+    wire_put_number(&w, (int64_t)c->memory_limit);
+    wire_put_number(&w, (int64_t)c->mount_count);
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct wire_mount *m = &c->mounts[i];
+        wire_put_text(&w, m->destination);
+        wire_put_list(&w, m->layers);
+        wire_put_text(&w, m->upper);
+        wire_put_text(&w, m->work);
+        wire_put_number(&w, m->read_only);
+    }
+    return wire_end(&w);
+}
+
+int wire_get_create(struct wire_reader *r, struct wire_create *c)
+{
+    size_t len;
+    *c = (struct wire_create){.sandbox_id = wire_text(r), .id = wire_text(r)};
+    c->record = wire_bytes(r, &c->record_len);
+    c->module = wire_text(r);
+    const char *digest = wire_bytes(r, &len);
+    if (len != sizeof c->digest)
+        return -EPROTO;
+    memcpy(c->digest, digest, len);
+    c->args = wire_list(r);
+    c->env = wire_list(r);
+    c->in = wire_text(r);
+    c->out = wire_text(r);
+    c->err = wire_text(r);
+    c->memory_limit = (uint64_t)wire_number(r);
+    uint64_t mounts = (uint64_t)wire_number(r);
+    if (r->bad || !mounts || mounts > MOUNTS_MAX ||
+        !(c->mounts = calloc(mounts, sizeof *c->mounts))) {
+        wire_create_done(c);
+        return -EPROTO;
+    }
+    for (; c->mount_count < mounts; c->mount_count++) {
+        struct wire_mount *m = &c->mounts[c->mount_count];
+        m->destination = wire_text(r);
+        m->layers = wire_list(r);
+        m->upper = wire_text(r);
+        m->work = wire_text(r);
+        m->read_only = wire_number(r);
+    }
+    if (!r->bad)
+        return 0;
+    wire_create_done(c);
+    return -EPROTO;
+}
+
+void wire_create_done(struct wire_create *c)
+{
+    for (size_t i = 0; i < c->mount_count; i++)
+        free(c->mounts[i].layers);
+    free(c->mounts);
+    free(c->args);
+    free(c->env);
+    *c = (struct wire_create){0};
+}

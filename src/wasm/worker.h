@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: the process that holds pods. It serves its socket on the control thread, and guests on the scheduler's. It
+ * outlives the supervisor, and ends when it holds nothing and nobody wants it. */
+#pragma once
+
+struct error;
+
+struct worker_options {
+    int listen;       /* its socket, listening; taken over */
+    const char *key;  /* which tenant it is for: given back to the supervisor */
+    unsigned threads; /* 0: as many as cores and two */
+};
+
+/* Serves until the end; 0. */
+int worker_run(const struct worker_options *options, struct error *err);
+
+/* Gives up what this process may do but to read and write files: no_new_privs, no capability but those that pass over files'
+ * permissions and ownership, none in the bounding set. Before threads. */
+int worker_confine(struct error *err);
