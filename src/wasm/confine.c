@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,13 +9,24 @@
 #include "base/base.h"
 #include "wasm/worker.h"
 
+/* linux/capability.h, whose name a header of ours has */
+enum { CAP_CHOWN = 0, CAP_DAC_OVERRIDE = 1, CAP_FOWNER = 3, CAP_FSETID = 4 };
+enum { CAPABILITY_VERSION_3 = 0x20080522 };
+struct capability_head {
+    uint32_t version;
+    int pid;
+};
+struct capability_data {
+    uint32_t effective, permitted, inheritable;
+};
+
 /* The rootfs' files belong to whom the image says. */
 static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID};
 
 int worker_confine(struct error *err)
 {
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{0}, {0}};
+    struct capability_head head = {.version = CAPABILITY_VERSION_3};
+    struct capability_data data[2] = {{0}, {0}};
     uint32_t wanted = 0;
     struct rlimit limit;
     umask(022);
@@ -37,7 +47,7 @@ int worker_confine(struct error *err)
     data[0].permitted &= wanted;
     data[0].effective = data[0].permitted;
     data[0].inheritable = 0;
-    data[1] = (struct __user_cap_data_struct){0};
+    data[1] = (struct capability_data){0};
     if (syscall(SYS_capset, &head, data) < 0)
         return fail(err, errno, "give up capabilities");
     return 0;

@@ -257,6 +257,8 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, struct e
                     h->key,
                     (char *)(uintptr_t) "--threads",
                     threads,
+                    (char *)(uintptr_t) "--dir",
+                    (char *)(uintptr_t)w->options.dir,
                     NULL};
     uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
                                      {.flags = UV_IGNORE},

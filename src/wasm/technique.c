@@ -114,7 +114,7 @@ static int holder_of(const struct process *p, struct holder **ret, struct error 
 
 static int ask(const struct process *p, enum wire_type type, int64_t number, struct error *err)
 {
-    struct holder *h;
+    struct holder *h = NULL;
     int r = holder_of(p, &h, err);
     return r < 0 ? r : holder_ask(h, type, p->id, number, NULL, err);
 }
@@ -190,7 +190,7 @@ static int sandbox_remove(void *t, struct sandbox *sb, struct error *err)
 
 static int send_create(struct process *p, const struct wire_create *c, struct error *err)
 {
-    struct holder *h;
+    struct holder *h = NULL;
     auto(buffer) struct buffer frame = {0};
     int r = holder_of(p, &h, err);
     if (r < 0)
@@ -263,7 +263,7 @@ static int pids(void *t, struct process *p, struct buffer *b, struct error *err)
 static int stats(void *t, struct process *p, struct process_stats *ret, struct error *err)
 {
     (void)t;
-    struct holder *h;
+    struct holder *h = NULL;
     auto(link_reply) struct link_reply reply = {0};
     int r = holder_of(p, &h, err);
     if (!r)
@@ -294,7 +294,7 @@ static int attach(void *t, struct process *p, bool in, bool out, bool err_, char
                   char **ret_token, struct error *err)
 {
     struct wasm *w = t;
-    struct holder *h;
+    struct holder *h = NULL;
     uint8_t random[16];
     char token[2 * sizeof random + 1];
     auto(buffer) struct buffer frame = {0};

@@ -18,7 +18,7 @@ enum { COMPILE_CPU_S = 240 };
 
 static int usage(int status)
 {
-    fputs("Usage: warren-wasm-worker --listen-fd FD --key KEY [--threads N]\n"
+    fputs("Usage: warren-wasm-worker --listen-fd FD --key KEY [--threads N] [--dir DIR]\n"
           "       warren-wasm-worker --compile <MODULE >COMPILED\n"
           "Holds WebAssembly pods for warren-wasm, which starts it.\n",
           status ? stderr : stdout);
@@ -46,6 +46,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"listen-fd", required_argument, NULL, 'l'},
                                             {"key", required_argument, NULL, 'k'},
                                             {"threads", required_argument, NULL, 't'},
+                                            {"dir", required_argument, NULL, 'd'},
                                             {"compile", no_argument, NULL, 'c'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
@@ -67,6 +68,8 @@ int main(int argc, char **argv)
             if (str_parse_int(optarg, 0, 1024, &n) < 0)
                 return usage(2);
             worker.threads = (unsigned)n;
+            break;
+        case 'd': /* for who reads the list of processes: whose worker it is */
             break;
         case 'c':
             compiles = true;
