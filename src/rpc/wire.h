@@ -39,7 +39,7 @@ void grpc_write_prefix(uint8_t prefix[GRPC_PREFIX], size_t size);
 
 /* "10S", "100m": up to 8 digits and a unit of HMSmun. Nanoseconds, at most INT64_MAX; -EINVAL. */
 int grpc_parse_timeout(const char *text, size_t len, int64_t *ret_ns);
-enum { GRPC_TIMEOUT_MAX = 16 };
+enum { GRPC_TIMEOUT_MAX = 24 }; /* any int64_t and a unit */
 void grpc_format_timeout(int64_t ns, char text[GRPC_TIMEOUT_MAX]);
 
 /* Percent-encoding of grpc-message: 0x20 to 0x7e but % stay. encode appends to b. */
