@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -102,14 +103,36 @@ static int join_namespaces(const struct recipe *r, struct error *err)
     return 0;
 }
 
+/* Where we are in a chroot ourselves, the container's root is not its mount namespace's (see rootfs.c), but that of its first
+ * process, which only /proc tells. */
+static int find_chroot(int *ret, struct error *err)
+{
+    char text[512], path[64];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", CHILD_TARGET);
+    int info = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = info < 0 ? -1 : read(info, text, sizeof text - 1);
+    close(info);
+    text[n > 0 ? n : 0] = 0;
+    const char *pid = strstr(text, "Pid:");
+    snprintf(path, sizeof path, "/proc/%d/root", pid ? atoi(pid + 4) : 0);
+    *ret = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? fail(err, errno, "open the container's root") : 0;
+}
+
 static int join_container(struct child *c, struct error *err)
 {
     int all = SYS_CLONE_NEWNS | SYS_CLONE_NEWUTS | SYS_CLONE_NEWIPC | SYS_CLONE_NEWNET |
               SYS_CLONE_NEWCGROUP;
+    int chrooted = -1;
+    int e = sys_is_mount("/") ? 0 : find_chroot(&chrooted, err);
+    if (e)
+        return e;
     if (sys_setns(CHILD_TARGET, all) < 0)
         return errno == ESRCH ? fail_plain(err, ESRCH, "the container has ended")
                               : fail(err, errno, "join the container's namespaces");
     close(CHILD_TARGET);
+    if (chrooted >= 0 && (fchdir(chrooted) < 0 || chroot(".") < 0))
+        return fail(err, errno, "enter the container's root");
     c->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return c->root < 0 ? fail(err, errno, "open the container's root") : 0;
 }

@@ -11,6 +11,29 @@
 #include "linux/path.h"
 #include "linux/sys.h"
 
+/* In a chroot "/" is no mount, so that its propagation cannot be set and pivot_root is refused: then it is mounted over
+ * itself. What is mounted above the chroot stays in our mount namespace, out of reach for who may not join namespaces. */
+static int leave_chroot(struct error *err)
+{
+    int tree = sys_open_tree(AT_FDCWD, "/",
+                             SYS_OPEN_TREE_CLONE | SYS_OPEN_TREE_CLOEXEC | SYS_AT_RECURSIVE);
+    if (tree < 0 || sys_move_mount(tree, "", AT_FDCWD, "/", SYS_MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        fchdir(tree) < 0 || chroot(".") < 0)
+        return fail(err, errno, "make a mount of the chroot that we are in");
+    close(tree);
+    return 0;
+}
+
+static int cut_off(struct error *err)
+{
+    int e = sys_is_mount("/") ? 0 : leave_chroot(err);
+    if (e)
+        return e;
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return fail(err, errno, "cut the mounts off from the host's");
+    return 0;
+}
+
 /* The sources of bind mounts are taken before the tree is cut off from the host's propagation, so that a mount asked
  * to be shared is a peer of the host's. */
 int child_open_sources(struct child *c, struct error *err)
@@ -31,9 +54,7 @@ int child_open_sources(struct child *c, struct error *err)
         if (c->sources[i] < 0)
             return fail(err, errno, "mount '%s' at '%s'", source, recipe_text(r, m[i].destination));
     }
-    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-        return fail(err, errno, "cut the mounts off from the host's");
-    return 0;
+    return cut_off(err);
 }
 
 static int set_string(const struct recipe *r, int fs, const char *key, const char *value,

@@ -69,6 +69,16 @@ int sys_open_resolve(int dir, const char *path, int flags, mode_t mode, uint64_t
     }
 }
 
+bool sys_is_mount(const char *path)
+{
+    enum { ATTR_MOUNT_ROOT = 0x2000 };
+    struct {
+        uint32_t mask, block_size;
+        uint64_t attributes, rest[30];
+    } st;
+    return syscall(SYS_statx, AT_FDCWD, path, 0, 0, &st) < 0 || st.attributes & ATTR_MOUNT_ROOT;
+}
+
 pid_t sys_clone3(uint64_t flags, int *ret_pidfd, int cgroup)
 {
     struct {

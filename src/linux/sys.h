@@ -3,6 +3,7 @@
  * all architectures. Calls return -1 and errno, as libc's. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -51,6 +52,9 @@ enum {
 };
 /* openat2, O_CLOEXEC added, tried again while a rename elsewhere races with "..". */
 int sys_open_resolve(int dir, const char *path, int flags, mode_t mode, uint64_t resolve);
+
+/* Whether path is where a file system is mounted (statx): "/" is not in a chroot to a plain directory. */
+bool sys_is_mount(const char *path);
 
 /* ---- processes (linux/sched.h, pidfd.h) ---- */
 #define SYS_CLONE_CLEAR_SIGHAND UINT64_C(0x100000000)
