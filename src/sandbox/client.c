@@ -58,6 +58,7 @@ static void peer_free(struct peer *p)
     c->observer = NULL;
     rpc_client_free(take_ptr(&c->grpc));
     rpc_client_free(take_ptr(&c->ttrpc));
+    foreign_leave(c->foreign);
     co_queue_wake_all(&c->stop);
     remote_release(c);
 }
@@ -68,10 +69,14 @@ int remote_call(struct remote *c, const struct remote_call *call, struct arena *
                 void **ret_response, struct error *err)
 {
     struct rpc_client *rpc = call->service == TASK ? c->ttrpc : c->grpc;
+    if (call->service == TASK && c->kind == REMOTE_FOREIGN)
+        rpc = foreign_task(c, call->id);
     int64_t timeout = call->timeout_s ? call->timeout_s : REMOTE_CALL_S;
     int64_t deadline = timeout < 0 ? INT64_MAX : clock_mono_ns() + timeout * NSEC_PER_SEC;
     if (c->freeing)
         return fail_plain(err, ECANCELED, "the engine is leaving");
+    if (!rpc)
+        return fail_plain(err, ENOENT, "no such container: '%s'", call->id);
     auto(remote_held) struct remote *held = c;
     remote_hold(held);
     int r = rpc_client_call(rpc, call->service, NULL, call->method, call->request, arena,
@@ -89,6 +94,16 @@ static int command(struct peer *p, const ProtobufCServiceDescriptor *service, co
     void *response;
     struct remote_call call = {.service = service, .method = method, .request = request};
     return remote_call(remote_of(p), &call, &arena, &response, err);
+}
+
+static int task_command(struct peer *p, const char *id, const char *method, const void *request,
+                        struct error *err)
+{
+    auto(arena) struct arena arena = {0};
+    void *response;
+    struct remote_call call = {.service = TASK, .method = method, .request = request, .id = id};
+    int r = remote_probe(remote_of(p), err);
+    return r < 0 ? r : remote_call(remote_of(p), &call, &arena, &response, err);
 }
 
 int remote_probe(struct remote *c, struct error *err)
@@ -143,7 +158,9 @@ static int sandbox_start(struct peer *p, const char *id, pid_t *ret_pid, struct 
     if (r < 0)
         return r;
     *ret_pid = (pid_t)answer->pid;
-    return c->kind == REMOTE_FOREIGN ? foreign_sandbox_started(c, id, answer->address, err) : 0;
+    return c->kind == REMOTE_FOREIGN
+               ? foreign_sandbox_started(c, id, answer->address, *ret_pid, err)
+               : 0;
 }
 
 static int sandbox_stop(struct peer *p, const char *id, uint32_t timeout_s, struct error *err)
@@ -196,7 +213,8 @@ static int create_container(struct remote *c, const struct peer_container *conta
     TASK_REQUEST(CreateTaskRequest, CREATE_TASK_REQUEST);
     Warren__Sandbox__V1__CreateOptions options = WARREN__SANDBOX__V1__CREATE_OPTIONS__INIT;
     Containerd__Task__V2__CreateTaskResponse *answer;
-    struct remote_call call = {.service = TASK, .method = "Create", .request = &q};
+    struct remote_call call = {
+        .service = TASK, .method = "Create", .request = &q, .id = container->id};
     options.sandbox_id = (char *)container->sandbox_id;
     options.spec.data = (uint8_t *)container->spec;
     options.spec.len = container->spec_len;
@@ -230,7 +248,7 @@ static int create_exec(struct remote *c, const struct peer_container *exec, pid_
     q.terminal = exec->terminal;
     q.spec = &spec;
     *ret_pid = 0; /* Exec does not tell; Start will */
-    return command(&c->peer, TASK, "Exec", &q, err);
+    return task_command(&c->peer, exec->id, "Exec", &q, err);
 }
 
 static int create(struct peer *p, const struct peer_container *container, pid_t *ret_pid,
@@ -253,7 +271,7 @@ static int start(struct peer *p, const char *id, const char *exec_id, pid_t *ret
     auto(arena) struct arena arena = {0};
     TASK_REQUEST(StartRequest, START_REQUEST);
     Containerd__Task__V2__StartResponse *answer;
-    struct remote_call call = {.service = TASK, .method = "Start", .request = &q};
+    struct remote_call call = {.service = TASK, .method = "Start", .request = &q, .id = id};
     q.id = (char *)id;
     q.exec_id = (char *)str_or_empty(exec_id);
     int r = remote_probe(c, err);
@@ -262,7 +280,9 @@ static int start(struct peer *p, const char *id, const char *exec_id, pid_t *ret
     if (r < 0)
         return r;
     *ret_pid = (pid_t)answer->pid;
-    return c->kind == REMOTE_FOREIGN ? foreign_started(c, id, exec_id, *ret_pid, err) : 0;
+    if (c->kind == REMOTE_FOREIGN)
+        foreign_started(c, id, exec_id, *ret_pid);
+    return 0;
 }
 
 static int kill_process(struct peer *p, const char *id, const char *exec_id, int signal, bool all,
@@ -273,7 +293,7 @@ static int kill_process(struct peer *p, const char *id, const char *exec_id, int
     q.exec_id = (char *)str_or_empty(exec_id);
     q.signal = (uint32_t)signal;
     q.all = all;
-    return command(p, TASK, "Kill", &q, err);
+    return task_command(p, id, "Kill", &q, err);
 }
 
 static int remove_process(struct peer *p, const char *id, const char *exec_id,
@@ -283,7 +303,7 @@ static int remove_process(struct peer *p, const char *id, const char *exec_id,
     auto(arena) struct arena arena = {0};
     TASK_REQUEST(DeleteRequest, DELETE_REQUEST);
     Containerd__Task__V2__DeleteResponse *answer;
-    struct remote_call call = {.service = TASK, .method = "Delete", .request = &q};
+    struct remote_call call = {.service = TASK, .method = "Delete", .request = &q, .id = id};
     q.id = (char *)id;
     q.exec_id = (char *)str_or_empty(exec_id);
     int r = remote_probe(c, err);
@@ -300,14 +320,14 @@ static int pause_process(struct peer *p, const char *id, struct error *err)
 {
     TASK_REQUEST(PauseRequest, PAUSE_REQUEST);
     q.id = (char *)id;
-    return command(p, TASK, "Pause", &q, err);
+    return task_command(p, id, "Pause", &q, err);
 }
 
 static int resume_process(struct peer *p, const char *id, struct error *err)
 {
     TASK_REQUEST(ResumeRequest, RESUME_REQUEST);
     q.id = (char *)id;
-    return command(p, TASK, "Resume", &q, err);
+    return task_command(p, id, "Resume", &q, err);
 }
 
 static int update(struct peer *p, const char *id, const char *resources, struct error *err)
@@ -319,7 +339,7 @@ static int update(struct peer *p, const char *id, const char *resources, struct 
     any.value.len = strlen(resources);
     q.id = (char *)id;
     q.resources = &any;
-    return command(p, TASK, "Update", &q, err);
+    return task_command(p, id, "Update", &q, err);
 }
 
 /* ---- the extension's ------------------------------------------------------------------------------------ */

@@ -68,13 +68,13 @@ static void tell_event(struct remote *c, const Warren__Sandbox__V1__Event *e)
         tell_process(c, e->process);
 }
 
-static void tell_begin(struct remote *c)
+void remote_tell_begin(struct remote *c)
 {
     if (c->observer)
         c->observer->snapshot_begin(c->observer_arg);
 }
 
-static void tell_end(struct remote *c)
+void remote_tell_end(struct remote *c)
 {
     c->connected = true;
     if (c->observer)
@@ -96,7 +96,7 @@ static void take_message(struct remote *c, const Message *m)
     for (size_t i = 0; i < m->n_processes && !c->freeing; i++)
         tell_process(c, m->processes[i]);
     if (m->snapshot_end && !c->freeing)
-        tell_end(c);
+        remote_tell_end(c);
     for (size_t i = 0; i < m->n_events && !c->freeing; i++)
         tell_event(c, m->events[i]);
 }
@@ -148,7 +148,7 @@ static int watch_once(struct remote *c, bool resumes, struct error *err)
         q.instance = c->instance;
         q.cursor = c->cursor;
     } else {
-        tell_begin(c);
+        remote_tell_begin(c);
     }
     int r = rpc_client_stream(c->grpc, &warren__sandbox__v1__extension__descriptor, NULL, "Watch",
                               &q, &stream, INT64_MAX, err);

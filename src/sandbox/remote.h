@@ -28,11 +28,12 @@ struct remote {
 
 enum { REMOTE_CALL_S = 120 }; /* no call may hold its caller for ever */
 
-/* One call; -ENOTCONN where the sandboxer is not there. task: by ttrpc. */
+/* One call; -ENOTCONN where the sandboxer is not there. */
 struct remote_call {
     const ProtobufCServiceDescriptor *service;
     const char *method;
     const void *request;
+    const char *id;    /* of the container, of a task call */
     int64_t timeout_s; /* 0: REMOTE_CALL_S; < 0: none */
 };
 int remote_call(struct remote *c, const struct remote_call *call, struct arena *arena,
@@ -50,5 +51,7 @@ static inline void cleanup_remote_held(struct remote **c)
 
 /* follow.c: the coroutine that watches until the client is freed. */
 void remote_follow(void *remote);
+void remote_tell_begin(struct remote *c);
+void remote_tell_end(struct remote *c);
 /* Sleeps; false where the client is being freed. */
 bool remote_pause(struct remote *c, int64_t ns);
