@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,10 @@
 #include "base/base.h"
 #include "fake_technique.h"
 #include "sandbox.pb-c.h"
+#include "sandbox/foreign_bundle.h"
 #include "sandbox/peer.h"
 #include "sandbox/run.h"
+#include "sandbox/wire.h"
 #include "task_v2.pb-c.h"
 #include "warren_sandbox.pb-c.h"
 
@@ -32,6 +35,7 @@ struct world {
     struct sandbox_servers servers;
     struct peer *peer;
     char dir[64], path[128];
+    bool foreign; /* the sandboxer has the published services alone */
     void (*test)(struct world *w);
     struct seen seen[3000];
     size_t seen_count;
@@ -126,11 +130,28 @@ static void until_ends(struct world *w, unsigned ends)
         assert_true(co_queue_wait(&w->told, deadline));
 }
 
+static void open_published(struct world *w)
+{
+    struct rpc_service *services = w->servers.services;
+    services[0] = sandbox_controller_service;
+    services[1] = sandbox_task_service;
+    assert_int_equal(rpc_server_new(&w->servers.rpc, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        services[i].context = w->s;
+        assert_int_equal(rpc_server_add(w->servers.rpc, &services[i], NULL), 0);
+    }
+    assert_int_equal(rpc_server_listen(w->servers.rpc, w->path, 0600, RPC_GRPC | RPC_TTRPC, NULL),
+                     0);
+}
+
 static void open_sandboxer(struct world *w)
 {
     autofree char *address = str_format("ttrpc+unix://%s", w->path);
     assert_int_equal(sandboxer_new(&w->s, &fake_technique, &w->fake, address, NULL), 0);
-    assert_int_equal(sandbox_servers_open(&w->servers, w->s, w->path, &w->err), 0);
+    if (w->foreign)
+        open_published(w);
+    else
+        assert_int_equal(sandbox_servers_open(&w->servers, w->s, w->path, &w->err), 0);
 }
 
 static void close_sandboxer(struct world *w)
@@ -146,8 +167,9 @@ static void close_sandboxer(struct world *w)
 static void in_world(void *arg)
 {
     struct world *w = arg;
+    autofree char *bundles = str_format("%s/b", w->dir);
     open_sandboxer(w);
-    assert_int_equal(peer_connect(&w->peer, w->path, NULL, &w->err), 0);
+    assert_int_equal(peer_connect(&w->peer, w->path, bundles, &w->err), 0);
     w->test(w);
     if (w->peer)
         w->peer->ops->free(w->peer);
@@ -156,9 +178,10 @@ static void in_world(void *arg)
     loop_stop();
 }
 
-static void with_world(void (*test)(struct world *w))
+static void with_sandboxer(bool foreign, void (*test)(struct world *w))
 {
     struct world *w = calloc(1, sizeof *w);
+    w->foreign = foreign;
     w->test = test;
     co_queue_init(&w->told);
     snprintf(w->dir, sizeof w->dir, "/tmp/warren-sandbox.XXXXXX");
@@ -171,6 +194,11 @@ static void with_world(void (*test)(struct world *w))
     buffer_done(&w->fake.last_sandbox_record);
     buffer_done(&w->fake.last_process_record);
     free(w);
+}
+
+static void with_world(void (*test)(struct world *w))
+{
+    with_sandboxer(false, test);
 }
 
 #define OPS w->peer->ops
@@ -503,6 +531,121 @@ static void a_bundle_names_the_sandbox_of_its_container(void **state)
     with_world(check_bundle);
 }
 
+/* ---- a sandboxer that is not ours ------------------------------------------------------------------------- */
+
+static int run_logged(struct world *w, const char *id, const char *exec_id, const char *spec,
+                      const char *log)
+{
+    pid_t pid = 0;
+    struct peer_container c = {.id = id,
+                               .exec_id = exec_id,
+                               .sandbox_id = "s",
+                               .spec = spec,
+                               .spec_len = strlen(spec),
+                               .stdin_ = "",
+                               .stdout_ = log,
+                               .stderr_ = log};
+    int r = OPS->create(w->peer, &c, &pid, &w->err);
+    return r < 0 ? r : OPS->start(w->peer, id, exec_id, &pid, &w->err);
+}
+
+static void write_fifo(const char *path, const char *text)
+{
+    autoclose int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+}
+
+static void until_logged(const char *path, const char *text)
+{
+    int64_t deadline = in_time();
+    for (;;) {
+        auto(buffer) struct buffer b = {0};
+        if (file_read(AT_FDCWD, path, 1 << 20, &b, NULL) == 0 && strstr(buffer_text(&b), text))
+            return;
+        assert_true(clock_mono_ns() < deadline);
+        co_sleep(5 * NSEC_PER_MSEC);
+    }
+}
+
+static void check_foreign(struct world *w)
+{
+    uint32_t status = 0;
+    autofree char *log = str_format("log+cri://%s/c.log", w->dir);
+    autofree char *log_path = str_format("%s/c.log", w->dir);
+    autofree char *fifo = str_format("%s/b/s/c/stdout", w->dir);
+    autofree char *bundles = str_format("%s/b", w->dir);
+    auto(strv) char **left = NULL;
+    OPS->watch(w->peer, &observer, w);
+    until_ends(w, 1);
+    run_sandbox(w, "s");
+    until_state(w, "s", SANDBOX_RUNNING);
+    assert_int_equal(run_logged(w, "e", "", exits_3, ""), 0);
+    until_state(w, "s:e:", SANDBOX_STOPPED);
+    assert_int_equal(seen_at(w, "s:e:")->exit_status, 3);
+    assert_int_equal(run_logged(w, "c", "", sleeps, log), 0);
+    until_state(w, "s:c:", SANDBOX_RUNNING);
+    assert_string_equal(sandboxer_find_process(w->s, "c", "")->stdout_, fifo);
+    write_fifo(fifo, "first line\n");
+    until_logged(log_path, " stdout F first line\n");
+    assert_int_equal(run_logged(w, "c", "x", "{\"args\":[\"exit\",\"5\"]}", ""), 0);
+    until_state(w, "s:c:x", SANDBOX_STOPPED);
+    assert_int_equal(OPS->remove(w->peer, "c", "x", &status, &w->err), 0);
+    assert_int_equal(status, 5);
+
+    /* an engine that starts again finds what it ran, and its log goes on */
+    OPS->free(w->peer);
+    assert_int_equal(peer_connect(&w->peer, w->path, bundles, &w->err), 0);
+    w->seen_count = 0;
+    OPS->watch(w->peer, &observer, w);
+    until_ends(w, 2);
+    assert_int_equal(seen_at(w, "s")->state, SANDBOX_RUNNING);
+    assert_int_equal(seen_at(w, "s:c:")->state, SANDBOX_RUNNING);
+    assert_int_equal(seen_at(w, "s:e:")->exit_status, 3);
+    write_fifo(fifo, "second line\n");
+    until_logged(log_path, " stdout F second line\n");
+    assert_int_equal(OPS->kill(w->peer, "c", "", SIGKILL, false, &w->err), 0);
+    until_state(w, "s:c:", SANDBOX_STOPPED);
+    assert_int_equal(seen_at(w, "s:c:")->exit_status, 137);
+    assert_int_equal(OPS->remove(w->peer, "c", "", NULL, &w->err), 0);
+    assert_int_equal(OPS->sandbox_stop(w->peer, "s", 0, &w->err), 0);
+    until_state(w, "s", SANDBOX_STOPPED);
+    assert_int_equal(OPS->sandbox_shutdown(w->peer, "s", &w->err), 0);
+    assert_int_equal(w->fake.sandboxes + w->fake.processes, 0);
+    assert_int_equal(foreign_list(bundles, &left, NULL), 0);
+    assert_null(left[0]);
+    assert_int_equal(OPS->reopen_log(w->peer, "c", &w->err), -EOPNOTSUPP);
+}
+
+static void a_foreign_sandboxer_runs_pods_by_the_published_services(void **state)
+{
+    (void)state;
+    with_sandboxer(true, check_foreign);
+}
+
+static void check_foreign_break(struct world *w)
+{
+    OPS->watch(w->peer, &observer, w);
+    until_ends(w, 1);
+    run_sandbox(w, "s");
+    assert_int_equal(run_logged(w, "c", "", sleeps, ""), 0);
+    until_state(w, "s:c:", SANDBOX_RUNNING);
+    close_sandboxer(w);
+    int64_t deadline = in_time();
+    while (!w->disconnects)
+        assert_true(co_queue_wait(&w->told, deadline));
+    open_sandboxer(w);
+    until_ends(w, 2);
+    assert_int_equal(w->seen_count, 0); /* it lost them: the engine is told of none */
+    assert_int_equal(OPS->sandbox_shutdown(w->peer, "s", &w->err), 0);
+}
+
+static void a_foreign_sandboxer_that_comes_back_is_asked_again(void **state)
+{
+    (void)state;
+    with_sandboxer(true, check_foreign_break);
+}
+
 int main(void)
 {
     diag_init("test", DIAG_ERROR);
@@ -514,6 +657,8 @@ int main(void)
         cmocka_unit_test(a_thousand_pods_come_in_one_snapshot),
         cmocka_unit_test(the_published_conversation_of_kuasars_engines_works),
         cmocka_unit_test(a_bundle_names_the_sandbox_of_its_container),
+        cmocka_unit_test(a_foreign_sandboxer_runs_pods_by_the_published_services),
+        cmocka_unit_test(a_foreign_sandboxer_that_comes_back_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
