@@ -109,7 +109,7 @@ void grpc_format_timeout(int64_t ns, char text[GRPC_TIMEOUT_MAX])
     while (i + 1 < ARRAY_SIZE(units) && (ns - 1) / units[i].ns + 1 > 99999999)
         i++;
     int64_t value = (ns - 1) / units[i].ns + 1;
-    snprintf(text, GRPC_TIMEOUT_MAX, "%lld%c", (long long)(value > 99999999 ? 99999999 : value),
+    snprintf(text, GRPC_TIMEOUT_MAX, "%u%c", (unsigned)(value > 99999999 ? 99999999 : value),
              units[i].unit);
 }
 
