@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "oci/spec.h"
 #include "wasm/cache.h"
+#include "wasm/opaque.h"
 #include "wasm/supervisor.h"
 #include "wasm/vfs.h"
 #include "wasm/wire_create.h"
@@ -143,6 +144,7 @@ static int build_vfs(const struct wire_create *c, struct vfs **ret, struct error
                                       .layers = m->layers,
                                       .upper = *m->upper ? m->upper : NULL,
                                       .work = *m->work ? m->work : NULL,
+                                      .opaque = m->opaque,
                                       .read_only = true};
         int r = vfs_add(v, &spec, err);
         if (r < 0)
@@ -217,6 +219,8 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
                           VFS_MOUNTS_MAX - 1);
     c->mounts = arena_array(a, struct wire_mount, spec->mounts_count + 1);
     r = describe_rootfs(a, p, spec, &c->mounts[0], err);
+    if (!r)
+        r = opaque_list(w->opaque, c->mounts[0].layers, a, &c->mounts[0].opaque, err);
     if (r < 0)
         return r;
     c->mount_count = 1;

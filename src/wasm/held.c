@@ -122,6 +122,7 @@ static int make_vfs(const struct wire_create *c, struct vfs **ret, struct error 
                                       .layers = m->layers,
                                       .upper = *m->upper ? m->upper : NULL,
                                       .work = *m->work ? m->work : NULL,
+                                      .opaque = m->opaque,
                                       .read_only = m->read_only};
         int r = vfs_add(v, &spec, err);
         if (r < 0)

@@ -6,12 +6,14 @@
 #include "wasm/wasm.h"
 
 struct cache;
+struct opaque;
 struct wire_create;
 struct vfs;
 
 struct wasm {
     struct wasm_options options; /* its strings are ours */
     struct cache *cache;
+    struct opaque *opaque;
     struct list holders;
     int sockets; /* DIR/w */
     unsigned serial;

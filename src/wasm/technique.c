@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "wasm/cache.h"
+#include "wasm/opaque.h"
 #include "wasm/supervisor.h"
 #include "wasm/wasm.h"
 #include "wasm/wire_create.h"
@@ -40,6 +41,8 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
         w->sockets = open(sockets, O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = w->sockets < 0 ? fail(err, errno, "open '%s'", sockets) : 0;
     }
+    if (!r && !(w->opaque = opaque_new()))
+        r = fail(err, ENOMEM, "set up the wasm technique");
     if (!r)
         r = cache_new(&w->cache, cache, options->worker, err);
     if (r < 0)
@@ -55,6 +58,7 @@ void wasm_free(struct wasm *w)
         return;
     holders_free(w);
     cache_free(w->cache);
+    opaque_free(w->opaque);
     close_fd(&w->sockets);
     free((char *)(uintptr_t)w->options.dir);
     free((char *)(uintptr_t)w->options.worker);

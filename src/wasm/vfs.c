@@ -27,6 +27,7 @@ static void mount_done(struct vfs_mount *m)
     free(m->layers);
     free(m->destination);
     free(m->work);
+    strv_free(m->opaque);
 }
 
 void vfs_free(struct vfs *v)
@@ -59,6 +60,8 @@ static int fill_mount(struct vfs_mount *m, const struct vfs_mount_spec *spec)
     m->destination = plain_path(spec->destination);
     m->layers = calloc(lower + upper, sizeof *m->layers);
     if (!m->destination || !m->layers || (spec->work && !(m->work = strdup(spec->work))))
+        return -ENOMEM;
+    if (spec->opaque && spec->opaque[0] && !(m->opaque = strv_copy(spec->opaque)))
         return -ENOMEM;
     m->has_upper = upper;
     m->overlay = upper || lower > 1;
@@ -116,14 +119,21 @@ bool vfs_is_whiteout(const struct stat *st)
     return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
-static bool is_opaque(int layer, const char *below)
+/* The i-th layer's directory, open at layer. */
+static bool is_opaque(const struct vfs_mount *m, unsigned i, int layer, const char *below)
 {
+    for (char **o = m->opaque; o && *o; o++) {
+        char *end;
+        unsigned long n = strtoul(*o, &end, 10);
+        if (n + m->has_upper == i && *end == ':' && str_eq(end + 1, below))
+            return true;
+    }
     /* user. is what overlayfs has where trusted. may not be written; workers may not */
     static const char *const names[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
     autoclose int fd = vfs_open_at(layer, below, O_RDONLY | O_DIRECTORY, 0);
     char value = 0;
-    for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(names); i++)
-        if (fgetxattr(fd, names[i], &value, 1) == 1 && value == 'y')
+    for (size_t k = 0; fd >= 0 && k < ARRAY_SIZE(names); k++)
+        if (fgetxattr(fd, names[k], &value, 1) == 1 && value == 'y')
             return true;
     return false;
 }
@@ -150,7 +160,7 @@ static int find(struct vfs_node *n, vfs_mask mask)
         int layer = vfs_layer_pin(m->layers[i]);
         int r = layer < 0 ? layer : m->file ? fstat(layer, &st) : stat_in(layer, below, &st);
         bool opaque = !r && S_ISDIR(st.st_mode) && m->overlay && i + 1 < m->count &&
-                      !str_eq(below, ".") && is_opaque(layer, below);
+                      !str_eq(below, ".") && is_opaque(m, i, layer, below);
         if (layer >= 0)
             vfs_layer_unpin(m->layers[i]);
         if (r == -ENOENT)
@@ -270,7 +280,7 @@ static int into_symlink(struct vfs *v, struct vfs_node *n, size_t base_len, char
         return len;
     if (len == PATH_MAX)
         return -ENAMETOOLONG;
-    char *next = str_format("%.*s/%s", len, target, rest);
+    char *next = str_format("%.*s%s", len, target, rest);
     if (!next)
         return -ENOMEM;
     free(*todo);

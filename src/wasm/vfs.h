@@ -34,8 +34,9 @@ struct vfs_mount {
     bool overlay; /* layers[0] is the upper directory where has_upper; whiteouts count */
     bool has_upper;
     bool read_only;
-    bool file;  /* layers[0] is a file */
-    char *work; /* where copies are made before they are renamed into the upper directory */
+    bool file;     /* layers[0] is a file */
+    char **opaque; /* "N:PATH" as opaque.h has them; NULL for none */
+    char *work;    /* where copies are made before they are renamed into the upper directory */
 };
 
 struct vfs {
@@ -47,6 +48,7 @@ struct vfs_mount_spec {
     const char *destination;
     char *const *layers;      /* absolute host paths, topmost first, without the upper one */
     const char *upper, *work; /* NULL for none */
+    char *const *opaque;      /* as opaque.h has them; NULL for none */
     bool read_only;
 };
 

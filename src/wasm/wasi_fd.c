@@ -42,19 +42,16 @@ static int add_preopen(struct wasi *w, const struct vfs_mount *m)
     int r = wasi_fd_new(w, &i);
     if (r < 0)
         return r;
-    uint64_t rights = m->read_only ? RIGHTS_DIR_READ : RIGHTS_DIR;
     w->fds[i] = (struct wasi_fd){
         .kind = WASI_FD_DIR,
         .filetype = FILETYPE_DIRECTORY,
         .preopen = true,
         .fd = -1,
-        .rights = rights,
-        /* a mount below the root may be writable where the root is not: the vfs decides */
+        /* what is read-only says so by EROFS: the vfs decides, mount by mount */
+        .rights = RIGHTS_DIR,
         .inheriting = RIGHTS_ALL,
         .path = strdup(m->destination),
     };
-    if (!*m->destination)
-        w->fds[i].rights = RIGHTS_DIR;
     return w->fds[i].path ? 0 : -WASI_NOMEM;
 }
 

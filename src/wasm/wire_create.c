@@ -28,6 +28,7 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
         wire_put_list(&w, m->layers);
         wire_put_text(&w, m->upper);
         wire_put_text(&w, m->work);
+        wire_put_list(&w, m->opaque);
         wire_put_number(&w, m->read_only);
     }
     return wire_end(&w);
@@ -61,6 +62,7 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
         m->layers = wire_list(r);
         m->upper = wire_text(r);
         m->work = wire_text(r);
+        m->opaque = wire_list(r);
         m->read_only = wire_number(r);
     }
     if (!r->bad)
@@ -71,8 +73,10 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
 
 void wire_create_done(struct wire_create *c)
 {
-    for (size_t i = 0; i < c->mount_count; i++)
+    for (size_t i = 0; i < c->mount_count; i++) {
         free(c->mounts[i].layers);
+        free(c->mounts[i].opaque);
+    }
     free(c->mounts);
     free(c->args);
     free(c->env);

@@ -10,6 +10,7 @@ struct wire_mount {
     const char *destination;
     char **layers; /* host directories, topmost first, without the upper one; or one file */
     const char *upper, *work; /* "" for none */
+    char **opaque;            /* as opaque.h has them */
     bool read_only;
 };
 

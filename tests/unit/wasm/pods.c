@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -46,6 +47,7 @@ static void make_layers(void)
     put_file(in_dir("top/opaque/above"), "above\n");
     put_file(in_dir("volume/data"), "of the host\n");
     assert_int_equal(mknod(in_dir("top/etc/hidden"), S_IFCHR, 0), 0);
+    assert_int_equal(setxattr(in_dir("top/opaque"), "trusted.overlay.opaque", "y", 1, 0), 0);
     assert_int_equal(symlink("etc/motd", in_dir("top/link")), 0);
     assert_int_equal(symlink("/etc/../../../../../../etc/top", in_dir("top/absolute")), 0);
     assert_int_equal(symlink("../../../../etc/shadow", in_dir("volume/way-out")), 0);
