@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by what runs an engine under a temporary root, the demo and the system tests: finds and ends what belongs to it.
 
-# The processes that live in a root, one pid a line: those that name it in their arguments, those of a mount namespace with a
-# mount from it, and the descendants of both.
+# The processes that live in a root, one pid a line: programs of ours that name it in their arguments, and those of another
+# mount namespace with a mount from it.
 root_processes() {
-    local root=$1 self_mounts process pid
-    self_mounts=$(readlink /proc/self/ns/mnt)
-    for process in /proc/[0-9]*; do
-        pid=${process#/proc/}
-        [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && [ "$pid" != "$PPID" ] || continue
-        if readlink "$process/exe" 2>/dev/null | grep -qE '/(warrend|warren-[a-z]*)$' &&
-            tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -qF "$root/"; then
-            echo "$pid"
-        elif [ "$(readlink "$process/ns/mnt" 2>/dev/null)" != "$self_mounts" ] &&
-            grep -qF "$root/" "$process/mountinfo" 2>/dev/null; then
-            echo "$pid"
-        fi
-    done
+    local root=$1 hit pid own
+    own=$(readlink /proc/self/ns/mnt)
+    # one grep for all: a machine may run thousands of processes
+    grep -lsaF "$root/" /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo | while read -r hit; do
+        pid=${hit#/proc/} pid=${pid%%/*}
+        case $hit in
+        */cmdline) readlink "/proc/$pid/exe" 2>/dev/null | grep -qE '/(warrend|warren-[a-z-]*)$' || continue ;;
+        */mountinfo) [ "$(readlink "/proc/$pid/ns/mnt" 2>/dev/null || echo "$own")" != "$own" ] || continue ;;
+        esac
+        echo "$pid"
+    done | sort -un
 }
 
 root_is_empty() {

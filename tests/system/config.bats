@@ -3,7 +3,7 @@ load helper
 
 setup() {
     need_root
-    need_program warrend warren
+    need_program warrend warren warren-namespace warren-wasm
     engine_root
 }
 
@@ -38,7 +38,6 @@ J
 }
 
 @test "a sandboxer started by hand is used by the address in daemon.json" {
-    need_program warren-wasm
     engine_config <<J
 {"cri-runtimes": {"wasm": "io.containerd.wasm.v1"},
  "cri-sandboxers": {"wasm": {"name": "wasm", "address": "$engine_dir/s.sock"}}}

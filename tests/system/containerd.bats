@@ -5,7 +5,7 @@ load helper
 
 setup() {
     need_root
-    need_program warren warren-namespace
+    need_program warren warren-namespace warren-wasm
     peers=$WARREN_BUILD/peers
     [ -x "$peers/containerd" ] || skip "build/peers/containerd is not built: run 'bench/containerd.sh true' once"
     engine_root
@@ -86,7 +86,6 @@ peer_has_exited() { [ "$(peer_cri inspect "$1" | jq -r .status.state)" = CONTAIN
 }
 
 @test "containerd runs a wasm pod through warren-wasm, from run to remove" {
-    need_program warren-wasm
     containerd_start wasm
     tar -C "$examples/wasi-demo" --owner 0 --group 0 -cf "$engine_dir/wasm.tar" wasi-demo.wasm
     peer_image wasi-demo:latest "$engine_dir/wasm.tar" '["/wasi-demo.wasm"]'

@@ -47,6 +47,7 @@ engine_root() {
     engine_socket=$engine_dir/run/warren.sock
     mkdir -p "$engine_dir/logs"
     echo '{}' >"$engine_dir/daemon.json"
+    : >"$engine_dir/crictl.yaml"
 }
 
 engine_config() {
@@ -77,8 +78,14 @@ warren() {
     "$WARREN_BUILD/bin/warren" -H "unix://$engine_socket" "$@" 3>&-
 }
 
+# WARREN_TEST_CRICTL=PATH runs the tests with cri-tools' own crictl in place of `warren cri`.
 cri() {
-    "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_socket" "$@" 3>&-
+    if [ -n "${WARREN_TEST_CRICTL:-}" ]; then
+        "$WARREN_TEST_CRICTL" --config "$engine_dir/crictl.yaml" --runtime-endpoint "unix://$engine_socket" \
+            --image-endpoint "unix://$engine_socket" "$@" 3>&-
+    else
+        "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_socket" "$@" 3>&-
+    fi
 }
 
 # Ends warrend only; what runs goes on.

@@ -3,7 +3,7 @@ load helper
 
 setup() {
     need_root
-    need_program warrend warren
+    need_program warrend warren warren-namespace warren-wasm
     engine_start
     context=$engine_dir/context
     mkdir "$context"
@@ -30,7 +30,6 @@ dockerfile() { printf '%s\n' "$@" >"$context/Dockerfile"; }
 }
 
 @test "ENV, WORKDIR, USER, LABEL, ENTRYPOINT and CMD of a Dockerfile end up in the image" {
-    need_program warren-namespace
     cp "$examples/busybox/rootfs.tar" "$context/"
     echo hello >"$context/file"
     dockerfile 'FROM scratch' 'ADD rootfs.tar /' 'COPY file /data/' 'ENV GREETING="good day" PATH=/bin' 'WORKDIR /data' \
@@ -101,7 +100,6 @@ P
 }
 
 @test "an image in use is kept, and can be removed afterwards" {
-    need_program warren-wasm
     images_build wasi-demo
     id=$(cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/wasi-demo.wasm", "daemon"]')" "$(pod_config p)")
     fails_with "in use" cri rmi wasi-demo:latest

@@ -3,7 +3,7 @@ load helper
 
 setup() {
     need_root
-    need_program warrend warren warren-wasm
+    need_program warrend warren warren-namespace warren-wasm
     engine_start
     images_build wasi-demo
 }
