@@ -140,7 +140,7 @@ int opaque_list(struct opaque *o, char *const *layers, struct arena *a, char ***
 {
     auto(strv) char **all = NULL;
     for (size_t i = 0; layers && layers[i] && layers[i + 1]; i++) {
-        struct layer *l;
+        struct layer *l = NULL;
         int r = layer_of(o, layers[i], &l, err);
         for (char **p = r ? NULL : l->paths; !r && p && *p; p++) {
             autofree char *entry = str_format("%zu:%s", i, *p);
