@@ -248,6 +248,8 @@ int settings_parse(struct settings *c, const char *name, const char *text, size_
                    struct error *err)
 {
     struct reader r = {.config = c, .name = name, .text = text, .err = err};
+    if (!text[strspn(text, " \t\r\n")])
+        return 0; /* an empty file sets nothing */
     struct json_tokener *tokener = json_tokener_new_ex(8);
     if (!tokener)
         return fail(err, ENOMEM, "read '%s'", name);
