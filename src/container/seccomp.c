@@ -240,8 +240,9 @@ static struct cached {
 } cache[CACHE_MAX];
 static size_t cache_next;
 
-static int cached_program(const char *key, const struct oci_seccomp *p, const struct buffer **ret,
-                          struct error *err)
+/* p NULL: the built-in profile for these capabilities. */
+static int cached_program(const char *key, const struct oci_seccomp *p, uint64_t capabilities,
+                          const struct buffer **ret, struct error *err)
 {
     for (size_t i = 0; i < CACHE_MAX && cache[i].key; i++)
         if (str_eq(cache[i].key, key)) {
@@ -250,7 +251,11 @@ static int cached_program(const char *key, const struct oci_seccomp *p, const st
         }
     auto(buffer) struct buffer program = {0};
     autofree char *copy = strdup(key);
-    int e = copy ? compile(p, &program, err) : fail(err, ENOMEM, "compile the seccomp profile");
+    auto(arena) struct arena a = {0};
+    int e = copy ? 0 : fail(err, ENOMEM, "compile the seccomp profile");
+    if (!e)
+        e = p ? compile(p, &program, err)
+              : seccomp_default_program(capabilities, &a, &program, err);
     if (e)
         return e;
     struct cached *c = &cache[cache_next++ % CACHE_MAX];
@@ -267,27 +272,27 @@ int build_seccomp(struct builder *b, const struct oci_spec *spec, struct error *
 {
     const char *word = oci_annotation(spec, "warren.seccomp");
     const struct oci_seccomp *p = spec->linux_ ? spec->linux_->seccomp : NULL;
+    uint64_t capabilities = b->recipe.caps.bounding;
     auto(buffer) struct buffer key = {0};
     struct oci_linux only = {.seccomp = (struct oci_seccomp *)p};
     struct oci_spec as_text = {.linux_ = &only};
     int e = 0;
+    b->recipe.seccomp_flags = FLAG_SPEC_ALLOW;
     if (p) {
-        e = oci_spec_print(&as_text, &key, err);
+        e = parse_flags(p, &b->recipe.seccomp_flags, err);
+        if (!e)
+            e = oci_spec_print(&as_text, &key, err);
     } else if (!word || str_eq(word, "unconfined")) {
         return 0;
     } else if (!str_eq(word, "default")) {
         return fail_plain(err, EINVAL,
                           "annotations.warren.seccomp: '%s' is none of default, unconfined", word);
-    } else {
-        uint64_t caps = b->recipe.caps.bounding;
-        p = seccomp_default_profile(caps, &b->arena);
-        e = buffer_printf(&key, "default %llx", (unsigned long long)caps);
+    } else if (buffer_printf(&key, "default %llx", (unsigned long long)capabilities)) {
+        e = fail(err, ENOMEM, "compile the seccomp profile");
     }
     const struct buffer *program;
     if (!e)
-        e = parse_flags(p, &b->recipe.seccomp_flags, err);
-    if (!e)
-        e = cached_program(buffer_text(&key), p, &program, err);
+        e = cached_program(buffer_text(&key), p, capabilities, &program, err);
     if (e)
         return e;
     b->recipe.flags |= RECIPE_HAS_SECCOMP;
