@@ -45,7 +45,8 @@ static bool call_start(struct guest *g)
     if (!wasmtime_instance_export_get(c, &g->instance, "_start", 6, &start) ||
         start.kind != WASMTIME_EXTERN_FUNC)
         return false; /* module_get has looked */
-    g->future = wasmtime_func_call_async(c, &start.of.func, NULL, 0, NULL, 0, &g->trap, &g->error);
+    g->start = start.of.func;
+    g->future = wasmtime_func_call_async(c, &g->start, NULL, 0, NULL, 0, &g->trap, &g->error);
     return true;
 }
 

@@ -54,6 +54,7 @@ struct guest {
     struct wasmtime_store *store;
     struct wasmtime_call_future *future;
     struct wasmtime_instance instance;
+    struct wasmtime_func start; /* used until the future is deleted */
     bool instantiated;
     struct wasm_trap *trap;
     struct wasmtime_error *error;
