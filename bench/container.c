@@ -230,7 +230,9 @@ int main(int argc, char **argv)
                                        "/bin/busybox rootfs/bin/ && ln -s "
                                        "busybox rootfs/bin/true",
                                        lab);
-    autofree char *tear_down = str_format("rm -rf %s", lab);
+    autofree char *tear_down = str_format(
+        "rm -rf %s; find /sys/fs/cgroup -depth -path '*/warren-bench*' -type d -exec rmdir {} +",
+        lab);
     if (!run_program(set_up))
         die("set up", NULL);
     write_bundle();

@@ -18,7 +18,7 @@
 #include "base/base.h"
 #include "container/container.h"
 #include "container/recipe.h"
-#include "linux/cgroup.h"
+#include "linux/cgroup_host.h"
 #include "linux/sys.h"
 #include "oci/spec.h"
 
@@ -626,6 +626,52 @@ static void limits_can_be_changed_while_it_runs(void **state)
     assert_int_equal(cgroup_remove(&g, &err), 0);
 }
 
+/* On machines of cgroup v1 too there is most often a v2 hierarchy, without controllers. */
+static void on_cgroup_v2_it_is_entered_frozen_killed_and_kept_from_devices(void **state)
+{
+    (void)state;
+    static const char unified[] = "/sys/fs/cgroup/unified";
+    autofree char *parent = str_format("warren-test-%d", getpid());
+    bool only = cgroup_host_version(host) == 2;
+    struct cgroup_host v2 = {
+        .version = 2,
+        .parent = parent,
+        .count = 1,
+        .hierarchies = {{~0U, (char *)(uintptr_t)(only ? "/sys/fs/cgroup" : unified), (char *)""}}};
+    if (!only && access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) < 0)
+        skip();
+    auto(arena) struct arena a = {0};
+    auto(buffer) struct buffer recipe = {0}, pids = {0};
+    struct error err = {0};
+    struct cgroup g, all;
+    struct oci_device_rule deny = {.allow = false};
+    struct oci_resources r = {.devices = &deny, .devices_count = 1};
+    assert_int_equal(cgroup_name(&v2, "pod", "c4", &g, &err), 0);
+    cgroup_make(&g, &r, &err);
+    assert_string_equal(err.message, "");
+    struct run run = {.script =
+                          "head -c 1 /dev/zero | wc -c; mknod /dev/x c 10 229 && head -c 1 /dev/x "
+                          "2>&1; grep ^0: /proc/self/cgroup; exec sleep 60 >/dev/null 2>&1"};
+    assert_int_equal(build(&run, &a, &g, &recipe), 0);
+    struct container_child c = {.pidfd = -1, .control = -1};
+    autoclose int out = -1;
+    start(&run, &recipe, -1, &c, &out);
+    assert_string_equal(run.err.message, "");
+    read_output(out, &run);
+    assert_string_equal(run.output, "1\nhead: /dev/x: Operation not permitted\n0::/\n");
+    assert_int_equal(cgroup_pids(&g, &pids, &err), 0);
+    assert_int_equal(pids.len, sizeof(pid_t));
+    assert_int_equal(cgroup_freeze(&g, true, &err), 0);
+    assert_int_equal(cgroup_freeze(&g, false, &err), 0);
+    assert_int_equal(cgroup_kill(&g, SIGKILL, &err), 0);
+    assert_int_equal(wait_status(c.pid), 128 + SIGKILL);
+    container_child_done(&c);
+    assert_int_equal(cgroup_name_path(&v2, "/", &all, &err), -EINVAL);
+    autofree char *top = str_format("/%s", parent);
+    assert_int_equal(cgroup_name_path(&v2, top, &all, &err), 0);
+    assert_int_equal(cgroup_remove(&all, &err), 0);
+}
+
 static void a_recipe_that_is_damaged_is_refused(void **state)
 {
     (void)state;
@@ -752,6 +798,7 @@ int main(void)
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
         cmocka_unit_test(an_exec_joins_its_container),
         cmocka_unit_test(limits_can_be_changed_while_it_runs),
+        cmocka_unit_test(on_cgroup_v2_it_is_entered_frozen_killed_and_kept_from_devices),
         cmocka_unit_test(a_recipe_that_is_damaged_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
