@@ -48,6 +48,10 @@ static void turn(struct http_server *h)
 
 void http_suspend(struct http_request *r)
 {
+    /* libmicrohttpd hands over the chunks that it holds without asking between them, and does not
+     * bear being told twice */
+    if (r->suspended)
+        return;
     r->suspended = true;
     MHD_suspend_connection(r->connection);
 }
