@@ -97,7 +97,8 @@ int image_save(struct image_store *s, char *const *references, int fd, struct er
 /* [disk] A new image on base (NULL: scratch): its layers and one more per layers[i], a readable
  * descriptor of an uncompressed tar. config as given (os and architecture are filled in where
  * empty); what the base's config has and struct image_config knows not is kept. history follows the
- * base's: one entry an instruction, those without a layer marked. */
+ * base's: one entry an instruction, those without a layer marked. Where the store has an image that
+ * is the same but for its times, that one is returned. */
 struct image_history {
     const char *created_by;
     bool empty_layer;

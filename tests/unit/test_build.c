@@ -147,6 +147,12 @@ static void the_same_context_gives_the_same_layers(void **state)
     assert_int_equal(strv_len(first), 2);
     assert_string_equal(first[0], b.image->layers[0]);
     assert_string_equal(first[1], b.image->layers[1]);
+    struct image **list = NULL;
+    assert_int_equal(image_list(b.t.store, &list, NULL), 0);
+    assert_non_null(list[0]);
+    assert_null(list[1]); /* and no second image */
+    image_unref(list[0]);
+    free(list);
 }
 
 static void every_setting_reaches_the_config(void **state)
