@@ -178,6 +178,9 @@ int build_process(struct builder *b, const struct oci_process *p, struct error *
     build_capabilities(b, p);
     if (p->terminal)
         r->flags |= RECIPE_TERMINAL;
+    const struct oci_console_size *size = p->console_size;
+    if (p->terminal && size)
+        r->console_size = (size->height & 0xffff) << 16 | (size->width & 0xffff);
     if (p->no_new_privileges)
         r->flags |= RECIPE_NO_NEW_PRIVILEGES;
     if (p->oom_score_adj) {

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "container/container.h"
@@ -65,6 +66,13 @@ static void reset_signals(void)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Keys of who holds us are not the container's. Where there are no keyrings, or no more of them, there is none to share. */
+static void leave_keyring(void)
+{
+    enum { JOIN_SESSION_KEYRING = 1 };
+    syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL);
 }
 
 static int join_cgroups(const struct recipe *r, struct error *err)
@@ -247,6 +255,7 @@ _Noreturn void child_run(const struct recipe *r)
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     reset_signals();
     setsid();
+    leave_keyring();
     umask(0);
     int e = prepare(&c, &err);
     if (!e) {

@@ -17,11 +17,11 @@ static int drop_bounding(uint64_t keep, struct error *err)
     for (int cap = 0; cap < 64; cap++) {
         if (keep >> cap & 1)
             continue;
-        int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-        if (has < 0)
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+            continue;
+        if (errno == EINVAL)
             break; /* past the last that this kernel knows */
-        if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            return fail(err, errno, "drop capability %d from the bounding set", cap);
+        return fail(err, errno, "drop capability %d from the bounding set", cap);
     }
     return 0;
 }

@@ -103,6 +103,11 @@ int child_open_terminal(struct child *c, struct error *err)
     int slave = ioctl(c->terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return fail(err, errno, "open the terminal's other side");
+    uint32_t size = c->recipe->console_size;
+    struct winsize window = {.ws_row = (unsigned short)(size >> 16),
+                             .ws_col = (unsigned short)size};
+    if (size && ioctl(slave, TIOCSWINSZ, &window) < 0)
+        return fail(err, errno, "set the terminal's size");
     for (int i = 0; i < 3; i++)
         if (dup2(slave, i) < 0)
             return fail(err, errno, "make the terminal the standard streams");

@@ -71,8 +71,8 @@ static int attach(struct child *c, int tree, const char *path, bool file, bool n
     if (no_symlink) {
         at = sys_open_resolve(c->root, path, O_PATH, 0,
                               SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_SYMLINKS);
-        if (at < 0 && errno != ENOENT)
-            return fail_plain(err, errno, "mount at '%s': it is a symbolic link", path);
+        if (at < 0 && errno == ELOOP)
+            return fail_plain(err, ELOOP, "mount at '%s': it is a symbolic link", path);
     }
     if (at < 0)
         at = root_make(c->root, path, file);

@@ -84,7 +84,8 @@ struct recipe {
     recipe_string user; /* to be looked up; 0: uid and gid stand */
     int32_t oom_score_adj;
     int32_t io_priority; /* as ioprio_set wants it; -1: none */
-    uint32_t personality, root_propagation, seccomp_flags, reserved;
+    uint32_t personality, root_propagation, seccomp_flags;
+    uint32_t console_size; /* rows << 16 | columns; 0: not told */
     recipe_string cwd, hostname, domainname, apparmor, selinux;
     recipe_string upper, work, root;      /* root: the directory, where lower is empty */
     struct recipe_list args, env, groups; /* strings, strings, uint32_t */

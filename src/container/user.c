@@ -11,14 +11,14 @@
 #include "container/child.h"
 #include "linux/path.h"
 
-enum { GROUPS_MAX = 65536, NAME_MAX_LEN = 256 };
+enum { GROUPS_MAX = 65536, NAME_MAX_LEN = 256, FILE_MAX = 16 << 20 };
 
-/* NULL where it is not there or no plain file: as if it were empty. */
+/* NULL where it is not there, no plain file or absurdly large: as if it were empty. */
 static FILE *open_file(int root, const char *path)
 {
     int fd = root_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat st;
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)) {
         close(fd);
         fd = -1;
     }

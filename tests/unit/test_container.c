@@ -499,9 +499,10 @@ static void mounts_follow_links_inside_the_rootfs_only(void **state)
 static void a_terminal_is_the_containers_own(void **state)
 {
     (void)state;
-    struct run run = {.script = "tty; test -t 0 && echo yes; test -c /dev/console && echo console",
-                      .process = "\"terminal\":true"};
-    check(&run, 0, "/dev/pts/0\r\nyes\r\nconsole\r\n");
+    struct run run = {
+        .script = "tty; stty size; test -t 0 && echo yes; test -c /dev/console && echo console",
+        .process = "\"terminal\":true,\"consoleSize\":{\"height\":33,\"width\":99}"};
+    check(&run, 0, "/dev/pts/0\r\n33 99\r\nyes\r\nconsole\r\n");
 }
 
 static void the_host_name_and_sysctls_are_the_containers_own(void **state)
