@@ -197,8 +197,8 @@ static int remove_held(struct engine *e, struct container_record *c, struct erro
     if (r < 0)
         return r;
     c->removing = true; /* for good: what failed half way can only be removed again */
-    container_save(e, c);
-    if (c->container.state == CONTAINER_RUNNING)
+    r = container_save_now(e, c, err);
+    if (r == 0 && c->container.state == CONTAINER_RUNNING)
         r = container_kill(e, c, err);
     if (r == 0)
         r = forget_at_peer(c, err);

@@ -194,11 +194,12 @@ static int run(struct session *s, const struct packed *process, struct stream *s
                                      .stdout_ = streams[0].path,
                                      .stderr_ = streams[1].path};
     pid_t pid;
-    x->epoch = x->peer->epoch;
     s->asked = true;
     int r = peer->ops->create(peer, &request, &pid, err);
     if (r == 0)
         r = peer->ops->start(peer, x->container_id, x->id, &pid, err);
+    x->epoch = x->peer->epoch;
+    x->asking = false;
     if (r < 0)
         return r;
     int64_t deadline = timeout_s > 0 && timeout_s < INT64_MAX / NSEC_PER_SEC / 4
@@ -237,6 +238,7 @@ static int session_open(struct session *s, struct engine *e, const char *id, cha
     s->engine = e;
     s->exec.peer = pod_peer(record_pod(c));
     s->exec.co = co_self();
+    s->exec.asking = true;
     memcpy(s->exec.container_id, c->container.id, ID_LEN + 1);
     memcpy(s->sandbox_id, record_pod(c)->pod.id, ID_LEN + 1);
     memcpy(s->exec.id, exec_id, ID_LEN + 1);

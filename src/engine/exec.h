@@ -8,6 +8,7 @@ struct exec {
     char id[65], container_id[65];
     struct engine_peer *peer;
     uint32_t epoch, seen;
+    bool asking; /* create and start are not through */
     bool exited, lost;
     int exit_code;
     struct co *co; /* to be woken */

@@ -87,11 +87,11 @@ static int make_sandbox(struct engine *e, struct pod_record *p,
     int r = files_make_pod(e, p, config, err);
     if (r < 0)
         return r;
-    p->epoch = pod_peer(p)->epoch;
     *ret_asked = true;
     r = peer->ops->sandbox_create(peer, p->pod.id, p->pod.config.data, p->pod.config.len, "", err);
     if (r == 0)
         r = peer->ops->sandbox_start(peer, p->pod.id, &p->pod.pid, err);
+    p->epoch = pod_peer(p)->epoch;
     return r < 0 ? r : commit(e, p, STORE_POD_SET, POD_PHASE_READY, err);
 }
 
@@ -256,7 +256,10 @@ int engine_pod_remove(struct engine *e, const char *id, struct error *err)
         return 0;
     p->removing = true; /* for good: what failed half way can only be removed again */
     pod_save(e, p);
-    r = remove_held(e, p, err);
+    struct store_change nothing = {.kind = STORE_NOTHING};
+    r = store_commit(e->store, &nothing, err);
+    if (r == 0)
+        r = remove_held(e, p, err);
     if (r < 0)
         return fail_in(err, r, "remove pod %s", p->pod.id);
     struct container *k;

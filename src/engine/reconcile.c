@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A snapshot says what is there, so what it does not name is gone, but for what was asked for after
- * the connection broke: the sandboxer may have made that after it took the snapshot, and an answer
- * may overtake the snapshot on another connection. Such things are named by events, or by the next
- * snapshot. */
+/* A snapshot says what is there, so what it does not name is gone, but for what was being made when the connection broke or
+ * since: the sandboxer may have made that after it took the snapshot, and an answer may overtake the snapshot on
+ * another connection. Such things are named by events, or by the next snapshot. */
 #include "engine/reconcile.h"
 
 #include <stdlib.h>
@@ -151,7 +150,7 @@ static void snapshot_end(void *arg)
         judge_pod(ep, pod_record(pod));
     size_t cursor = 0;
     while ((x = map_next(&e->execs, &cursor)))
-        if (x->peer == ep && x->seen != ep->snapshot && x->epoch != ep->epoch)
+        if (x->peer == ep && !x->asking && x->seen != ep->snapshot && x->epoch != ep->epoch)
             exec_lost(x);
     ep->ready = true;
     co_queue_wake_all(&ep->becomes_ready);

@@ -89,7 +89,6 @@ static int ask(struct container_record *c, const struct peer_container *request,
                struct error *err)
 {
     struct peer *peer = pod_peer(record_pod(c))->peer;
-    c->epoch = pod_peer(record_pod(c))->epoch;
     c->at_peer = true;
     int r = peer->ops->create(peer, request, ret_pid, err);
     if (r == -EEXIST) {
@@ -101,6 +100,7 @@ static int ask(struct container_record *c, const struct peer_container *request,
     pid_t pid = 0;
     if (r == 0)
         r = peer->ops->start(peer, c->container.id, "", &pid, err);
+    c->epoch = pod_peer(record_pod(c))->epoch;
     if (r == 0 && pid)
         *ret_pid = pid;
     return r;

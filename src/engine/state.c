@@ -44,6 +44,13 @@ void container_save(struct engine *e, const struct container_record *c)
     store_later(e->store, &change);
 }
 
+int container_save_now(struct engine *e, const struct container_record *c, struct error *err)
+{
+    struct store_change nothing = {.kind = STORE_NOTHING};
+    container_save(e, c);
+    return store_commit(e->store, &nothing, err);
+}
+
 void container_started(struct engine *e, struct container_record *c, pid_t pid, int64_t started_ns)
 {
     c->container.state = CONTAINER_RUNNING;

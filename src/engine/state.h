@@ -17,6 +17,8 @@ void engine_emit(struct engine *e, enum engine_event_type type, int64_t at_ns,
 
 /* Writes the container's state to the store soon. */
 void container_save(struct engine *e, const struct container_record *c);
+/* [parks] And waits until that is done. */
+int container_save_now(struct engine *e, const struct container_record *c, struct error *err);
 void container_started(struct engine *e, struct container_record *c, pid_t pid, int64_t started_ns);
 /* Kept for later while it is being started. Does nothing to one that has ended, unless that was a
  * guess. */

@@ -257,12 +257,18 @@ int co_wait_fd(int fd, int events, int64_t deadline_ns)
     return r < 0 ? r : one.ready;
 }
 
+/* Mostly short, sometimes very long. */
+static int64_t disk_time(void)
+{
+    return (int64_t)simulate_random(1u << simulate_random(24));
+}
+
 int co_pool(int (*fn)(void *arg, struct error *err), void *arg, struct error *err)
 {
     if (!sim.current)
         return fn(arg, err);
-    co_sleep((int64_t)simulate_random(100000));
+    co_sleep(disk_time());
     int r = fn(arg, err);
-    co_sleep((int64_t)simulate_random(100000));
+    co_sleep(disk_time());
     return r;
 }

@@ -27,7 +27,7 @@ struct fake_peer {
     void *arg;
     bool watching, closed;
     bool connected; /* the snapshot was taken, reports are kept */
-    uint32_t generation;
+    uint32_t generation, watch;
     struct list reports;
     struct co *watcher;
 };
@@ -163,7 +163,7 @@ static struct report *report_of(const struct fake_sandbox *s, const struct fake_
 static void report(struct world *w, const struct fake_sandbox *s, const struct fake_process *p)
 {
     struct fake_peer *f = w->peer;
-    if (!f || !f->connected || f->generation != w->generation)
+    if (!f || !f->connected || f->generation != w->generation || f->watch != w->watches)
         return;
     list_append(&f->reports, &report_of(s, p)->link);
     if (f->watcher)
@@ -179,9 +179,17 @@ static void drop_reports(struct fake_peer *f)
     }
 }
 
+#define tell(w, ...)                                                                               \
+    do {                                                                                           \
+        if ((w)->tell)                                                                             \
+            (w)->tell(__VA_ARGS__);                                                                \
+    } while (0)
+
 static void deliver(struct fake_peer *f, struct report *r)
 {
     list_remove(&r->link);
+    tell(f->world, "    report: %.8s %.8s is %d", r->id, r->is_sandbox ? r->sandbox_id : r->exec_id,
+         r->is_sandbox ? (int)r->sandbox.state : (int)r->process.state);
     if (r->is_sandbox)
         f->observer->sandbox(f->arg, &r->sandbox);
     else
@@ -199,7 +207,8 @@ static void pause_randomly(struct world *w)
 
 static bool usable(const struct fake_peer *f)
 {
-    return !f->closed && f->world->up && f->generation == f->world->generation;
+    return !f->closed && f->world->up && f->generation == f->world->generation &&
+           f->watch == f->world->watches;
 }
 
 static void send_snapshot(struct fake_peer *f)
@@ -214,6 +223,7 @@ static void send_snapshot(struct fake_peer *f)
         list_each(p, &s->processes, link) list_append(&all, &report_of(s, p)->link);
     }
     f->connected = true;
+    tell(w, "    a snapshot is taken");
     pause_randomly(w);
     if (usable(f))
         f->observer->snapshot_begin(f->arg);
@@ -231,12 +241,14 @@ static void send_snapshot(struct fake_peer *f)
     pause_randomly(w);
     if (usable(f))
         f->observer->snapshot_end(f->arg);
+    tell(w, "    the snapshot has ended");
 }
 
 static void watch_once(struct fake_peer *f)
 {
     struct world *w = f->world;
     f->generation = w->generation;
+    f->watch = w->watches;
     send_snapshot(f);
     while (usable(f)) {
         struct report *r = w->report_late ? NULL : list_first(&f->reports, struct report, link);
@@ -248,8 +260,6 @@ static void watch_once(struct fake_peer *f)
             pause_randomly(w);
         if (usable(f))
             deliver(f, r);
-        if (one_in(w, w->break_1_in))
-            w->generation++;
     }
     f->connected = false;
     drop_reports(f);
@@ -308,6 +318,7 @@ void world_exit(struct world *w, struct fake_process *p, uint32_t status)
     p->exit_status = status;
     p->exited_ns = clock_wall_ns();
     p->pid = 0;
+    tell(w, "    world: %.8s %.8s ends with %u", p->id, p->exec_id, status);
     struct fake_truth *t = *p->exec_id ? NULL : world_truth(w, p->id);
     if (t) {
         t->exited = true;
@@ -325,6 +336,7 @@ static void end_sandbox(struct world *w, struct fake_sandbox *s)
     list_each(p, &s->processes, link) world_exit(w, p, 137);
     s->state = SANDBOX_STOPPED;
     s->pid = 0;
+    tell(w, "    world: sandbox %.8s ends", s->id);
     report(w, s, NULL);
 }
 
@@ -338,6 +350,7 @@ void world_crash(struct world *w)
 {
     w->up = false;
     w->generation++;
+    tell(w, "    world: the sandboxer crashes");
     if (w->peer && w->peer->watcher)
         co_wake(w->peer->watcher);
 }
@@ -401,6 +414,10 @@ static void tick(struct world *w)
             world_restart(w);
     } else if (one_in(w, w->crash_1_in)) {
         world_crash(w);
+    } else if (one_in(w, w->break_1_in)) {
+        w->watches++;
+        if (w->peer && w->peer->watcher)
+            co_wake(w->peer->watcher);
     }
 }
 
@@ -452,6 +469,8 @@ static int enter(struct call *c, struct peer *peer, enum fake_call which, struct
 static int leave(struct call *c, int result, struct error *err)
 {
     struct world *w = c->f->world;
+    if (one_in(w, w->kill_1_in))
+        w->kill_engine = true;
     pause_randomly(w);
     if (!w->up || c->generation != w->generation)
         return fail_plain(err, ENOTCONN, "the sandboxer has gone after the call");
@@ -496,6 +515,8 @@ static int fake_sandbox_start(struct peer *peer, const char *id, pid_t *ret_pid,
     s->state = SANDBOX_RUNNING;
     *ret_pid = s->pid = w->next_pid++;
     report(w, s, NULL);
+    if (w->exit_1_in && one_in(w, 20))
+        world_sandbox_dies(w, s);
     return leave(&c, 0, err);
 }
 
@@ -600,6 +621,8 @@ static int fake_start(struct peer *peer, const char *id, const char *exec_id, pi
     *ret_pid = p->pid;
     truth_begins(w, p);
     report(w, p->sandbox, p);
+    if (w->exit_1_in && one_in(w, 4))
+        world_exit(w, p, w->random(4)); /* many programs are short */
     return leave(&c, 0, err);
 }
 
@@ -633,6 +656,7 @@ static int fake_remove(struct peer *peer, const char *id, const char *exec_id,
         return leave(&c, -EBUSY, err);
     if (exit_status)
         *exit_status = p->exit_status;
+    tell(c.f->world, "    world: %.8s %.8s is forgotten", p->id, p->exec_id);
     free_process(p);
     return leave(&c, 0, err);
 }

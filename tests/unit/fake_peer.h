@@ -46,16 +46,21 @@ struct world {
     struct list sandboxes;
     struct list truths;
     struct fake_peer *peer; /* the engine's end, or NULL */
-    uint32_t generation;    /* of the sandboxer's process, and of the connection */
+    uint32_t generation;    /* of the sandboxer's process */
+    uint32_t watches;       /* of the connection that reports come by; calls have others */
     bool up, ticking;
     int next_pid;
     /* 0 to n-1; without chaos always n-1, which means that nothing goes wrong */
     uint32_t (*random)(uint32_t n);
     unsigned fail_1_in, break_1_in, exit_1_in, crash_1_in, lose_1_in; /* 0: never */
+    unsigned
+        kill_1_in; /* calls after whose effect, before their answer, the engine should be killed: sets kill_engine */
+    bool kill_engine;
     int create_error; /* what the next create() fails with, once */
     int hang_ms;      /* what the next start() takes longer, once */
     bool report_late; /* hold reports back */
     unsigned calls[16];
+    void (*tell)(const char *format, ...); /* what happens by itself; NULL: nobody listens */
 };
 enum fake_call {
     CALL_CREATE,
