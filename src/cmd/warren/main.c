@@ -8,14 +8,12 @@
 #include "base/base.h"
 #include "cmd/warren/warren.h"
 
-#ifdef WARREN_HAS_CRI
 static int run_cri(const struct warren *w, int argc, char **argv)
 {
     /* it takes -H as everybody else does, and its own -r as well */
     setenv("WARREN_HOST", w->host, 1);
     return warren_cri(argc, argv);
 }
-#endif
 
 static const struct {
     const char *name;
@@ -23,9 +21,7 @@ static const struct {
     const char *about;
 } commands[] = {
     {"build", command_build, "Build an image from a Dockerfile"},
-#ifdef WARREN_HAS_CRI
     {"cri", run_cri, "Pods and containers by CRI, with crictl's commands"},
-#endif
     {"images", command_images, "List images"},
     {"info", command_info, "Display what the engine is and runs on"},
     {"load", command_load, "Load images from a tar archive or standard input"},
