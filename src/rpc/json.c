@@ -191,14 +191,14 @@ struct place {
     unsigned depth;
 };
 
-/* Goes to a part; the length to go back to. */
-static size_t enter(struct place *p, const char *format, const char *name, size_t index)
+/* Goes to a part, by name or by index; the length to go back to. */
+static size_t enter(struct place *p, const char *name, size_t index)
 {
     size_t n = strlen(p->path);
-    if (format)
-        snprintf(p->path + n, sizeof p->path - n, format, index);
-    else
+    if (name)
         snprintf(p->path + n, sizeof p->path - n, "%s%s", n ? "." : "", name);
+    else
+        snprintf(p->path + n, sizeof p->path - n, "[%zu]", index);
     return n;
 }
 
@@ -330,7 +330,7 @@ static int to_map(struct place *p, const ProtobufCFieldDescriptor *f, json_objec
     json_object_object_foreach(json, key, value)
     {
         char *entry = arena_alloc(p->arena, type->sizeof_message);
-        size_t back = enter(p, NULL, key, 0);
+        size_t back = enter(p, key, 0);
         protobuf_c_message_init(type, entry);
         *(char **)(void *)(entry + type->fields[0].offset) = arena_strdup(p->arena, key);
         int r = to_value(p, &type->fields[1], value, entry + type->fields[1].offset);
@@ -354,7 +354,7 @@ static int to_repeated(struct place *p, const ProtobufCFieldDescriptor *f, json_
     size_t n = json_object_array_length(json), size = size_of(f);
     char *items = arena_alloc(p->arena, (n + 1) * size);
     for (size_t i = 0; i < n; i++) {
-        size_t back = enter(p, "[%zu]", NULL, i);
+        size_t back = enter(p, NULL, i);
         int r = to_value(p, f, json_object_array_get_idx(json, i), items + i * size);
         p->path[back] = 0;
         if (r < 0)
@@ -401,7 +401,7 @@ static int to_message(struct place *p, json_object *json, const ProtobufCMessage
     json_object_object_foreach(json, key, value)
     {
         const ProtobufCFieldDescriptor *f = find_field(type, key);
-        size_t back = enter(p, NULL, key, 0);
+        size_t back = enter(p, key, 0);
         p->depth++;
         int r = f ? to_field(p, f, value, message) : 0;
         p->depth--;

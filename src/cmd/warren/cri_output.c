@@ -139,18 +139,13 @@ void cri_print_inspections(json_object *list)
     json_object_put(list);
 }
 
-static size_t split_time(int64_t ns, const char *format, char *text, size_t size,
-                         const char *fraction, struct tm *tm)
+static size_t add_fraction(int64_t ns, char *text, size_t size)
 {
-    time_t s = (time_t)(ns / NSEC_PER_SEC);
-    localtime_r(&s, tm);
-    size_t n = strftime(text, size, format, tm);
-    int64_t rest = ns % NSEC_PER_SEC;
-    if (rest > 0) {
-        n += (size_t)snprintf(text + n, size - n, fraction, (long)rest);
-        while (text[n - 1] == '0')
-            text[--n] = 0;
-    }
+    size_t n = (size_t)snprintf(text, size, ".%09ld", (long)(ns % NSEC_PER_SEC));
+    while (text[n - 1] == '0')
+        text[--n] = 0;
+    if (n == 1)
+        text[--n] = 0;
     return n;
 }
 
@@ -158,7 +153,10 @@ void cri_set_time(json_object *object, const char *name, int64_t ns)
 {
     char text[CRI_TEXT_MAX];
     struct tm tm;
-    size_t n = split_time(ns, "%Y-%m-%dT%H:%M:%S", text, sizeof text - 8, ".%09ld", &tm);
+    time_t s = (time_t)(ns / NSEC_PER_SEC);
+    localtime_r(&s, &tm);
+    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    n += add_fraction(ns, text + n, sizeof text - n);
     if (tm.tm_gmtoff == 0)
         snprintf(text + n, sizeof text - n, "Z");
     else
@@ -170,7 +168,10 @@ void cri_set_time(json_object *object, const char *name, int64_t ns)
 char *cri_go_time(int64_t wall_ns, char text[CRI_TEXT_MAX])
 {
     struct tm tm;
-    size_t n = split_time(wall_ns, "%Y-%m-%d %H:%M:%S", text, CRI_TEXT_MAX - 12, ".%09ld", &tm);
+    time_t s = (time_t)(wall_ns / NSEC_PER_SEC);
+    localtime_r(&s, &tm);
+    size_t n = strftime(text, CRI_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &tm);
+    n += add_fraction(wall_ns, text + n, CRI_TEXT_MAX - n);
     strftime(text + n, CRI_TEXT_MAX - n, " %z %Z", &tm);
     return text;
 }
