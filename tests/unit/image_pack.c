@@ -23,6 +23,7 @@ void pack_open(struct pack *p, const char *filter)
 {
     *p = (struct pack){.tar = archive_write_new()};
     archive_write_set_format_pax(p->tar);
+    archive_write_set_options(p->tar, "hdrcharset=BINARY");
     if (filter && str_eq(filter, "gzip"))
         archive_write_add_filter_gzip(p->tar);
     if (filter && str_eq(filter, "zstd"))
