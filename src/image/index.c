@@ -15,7 +15,7 @@
 
 int image_find(struct image_store *s, const char *reference, struct image **ret, struct error *err)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct record *record;
     int r = store_find(s, reference, &record, err);
     if (r < 0)
@@ -34,7 +34,7 @@ static int newer_first(const void *a, const void *b)
 
 int image_list(struct image_store *s, struct image ***ret, struct error *err)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct image **list = calloc(s->images.count + 1, sizeof *list);
     if (!list)
         return fail(err, ENOMEM, "list images");
@@ -64,7 +64,7 @@ int image_lower_dirs(struct image_store *s, const struct image *image, char ***r
 
 uint64_t image_layer_size(struct image_store *s, const char *chain_id)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     const struct stored *layer = map_get(&s->layers, chain_id);
     return layer ? layer->size : 0;
 }
@@ -89,10 +89,10 @@ int image_tag(struct image_store *s, const struct image *image, const char *refe
         r = image_reference_expand(reference, &full, err);
     if (r < 0)
         return r;
-    auto(locked) pthread_mutex_t *writing = hold(&s->write);
+    autounlock writing = hold(&s->write);
     /* `write` is held, so the record stays as it is until it is in the database */
     {
-        auto(locked) pthread_mutex_t *held = hold(&s->lock);
+        autounlock held = hold(&s->lock);
         if (!map_get(&s->images, image->id))
             return fail_plain(err, ENOENT, "No such image: %s", image->id);
     }
@@ -102,7 +102,7 @@ int image_tag(struct image_store *s, const struct image *image, const char *refe
         full, image->id);
     if (r < 0)
         return fail_in(err, r, "tag image as '%s'", reference);
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct record *record = map_get(&s->images, image->id);
     const struct name *before = map_get(&s->names, full);
     struct record *loser = before ? before->record : NULL;
@@ -116,7 +116,7 @@ int image_tag(struct image_store *s, const struct image *image, const char *refe
 
 int image_pin(struct image_store *s, const char *image_id, const char *user, struct error *err)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct record *record = map_get(&s->images, image_id);
     if (!record)
         return fail_plain(err, ENOENT, "No such image: %s", image_id);
@@ -128,7 +128,7 @@ int image_pin(struct image_store *s, const char *image_id, const char *user, str
 
 void image_unpin(struct image_store *s, const char *image_id, const char *user)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct record *record = map_get(&s->images, image_id);
     for (char **p = record ? record->pins : NULL; p && *p; p++) {
         if (!str_eq(*p, user))

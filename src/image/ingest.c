@@ -31,7 +31,7 @@ void ingest_done(struct ingest *in)
     if (!in->store)
         return;
     {
-        auto(locked) pthread_mutex_t *writing = hold(&in->store->write);
+        autounlock writing = hold(&in->store->write);
         for (size_t i = 0; i < in->item_count; i++)
             if (in->items[i].held)
                 store_release(in->store, in->items[i].layer, in->items[i].digest);
@@ -270,12 +270,12 @@ static int index_images(struct ingest *in, struct error *err)
 
 int ingest_commit(struct ingest *in, struct error *err)
 {
-    auto(locked) pthread_mutex_t *writing = hold(&in->store->write);
+    autounlock writing = hold(&in->store->write);
     int r = place_items(in, err);
     if (!r)
         r = record_images(in, err);
     if (r < 0)
         return r;
-    auto(locked) pthread_mutex_t *held = hold(&in->store->lock);
+    autounlock held = hold(&in->store->lock);
     return index_images(in, err);
 }

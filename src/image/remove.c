@@ -94,7 +94,7 @@ static void forget_name(struct image_store *s, const char *text)
 static int forget(struct image_store *s, struct removal *r, char ***deleted, struct error *err)
 {
     {
-        auto(locked) pthread_mutex_t *held = hold(&s->lock);
+        autounlock held = hold(&s->lock);
         for (size_t i = 0; r->names && r->names[i]; i++)
             forget_name(s, r->names[i]);
         if (!r->image)
@@ -111,7 +111,7 @@ static int forget(struct image_store *s, struct removal *r, char ***deleted, str
         store_release(s, true, chain);
         bool gone;
         {
-            auto(locked) pthread_mutex_t *held = hold(&s->lock);
+            autounlock held = hold(&s->lock);
             gone = !map_get(&s->layers, chain);
         }
         /* a row without a directory is harmless, so a failure here is not told */
@@ -127,10 +127,10 @@ int image_remove(struct image_store *s, const char *reference, bool force, char 
 {
     auto(removal) struct removal r = {0};
     auto(strv) char **deleted = NULL;
-    auto(locked) pthread_mutex_t *writing = hold(&s->write);
+    autounlock writing = hold(&s->write);
     int status;
     {
-        auto(locked) pthread_mutex_t *held = hold(&s->lock);
+        autounlock held = hold(&s->lock);
         status = decide(s, reference, force, &r, err);
     }
     if (!status)

@@ -144,7 +144,7 @@ static int take_reference(struct save *s, const char *reference, struct error *e
     auto(strv) char **blobs = NULL;
     autofree char *full = NULL;
     {
-        auto(locked) pthread_mutex_t *held = hold(&store->lock);
+        autounlock held = hold(&store->lock);
         struct record *record;
         int r = store_find(store, reference, &record, err);
         if (r < 0)

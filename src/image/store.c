@@ -31,7 +31,7 @@ static const char *stored_file(const char *digest)
 
 bool store_hold(struct image_store *s, bool layer, const char *digest)
 {
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     struct stored *item = map_get(stored_map(s, layer), digest);
     if (item)
         item->users++;
@@ -42,7 +42,7 @@ void store_release(struct image_store *s, bool layer, const char *digest)
 {
     struct stored *item;
     {
-        auto(locked) pthread_mutex_t *held = hold(&s->lock);
+        autounlock held = hold(&s->lock);
         item = map_get(stored_map(s, layer), digest);
         if (!item || --item->users)
             return;
@@ -71,7 +71,7 @@ int store_place(struct image_store *s, bool layer, const char *digest, uint64_t 
         free(item);
         return fail(err, code, "keep %s", digest);
     }
-    auto(locked) pthread_mutex_t *held = hold(&s->lock);
+    autounlock held = hold(&s->lock);
     if (map_add(stored_map(s, layer), item->digest, item) < 0) {
         free(item); /* the file is found without a count at the next open */
         return fail(err, ENOMEM, "keep %s", digest);

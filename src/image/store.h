@@ -54,7 +54,8 @@ static inline void cleanup_locked(pthread_mutex_t **m)
     if (*m)
         pthread_mutex_unlock(*m);
 }
-/* auto(locked) pthread_mutex_t *held = hold(&s->lock); */
+/* Holds to the end of the scope: autounlock held = hold(&s->lock); */
+#define autounlock __attribute__((cleanup(cleanup_locked), unused)) pthread_mutex_t *
 static inline pthread_mutex_t *hold(pthread_mutex_t *m)
 {
     pthread_mutex_lock(m);
