@@ -171,6 +171,8 @@ void console_flush(struct console *c)
 {
     if (c->log.target.format != LOG_NONE)
         log_writer_flush(&c->log, clock_wall_ns(), NULL);
+    for (int i = 0; i < 3; i++)
+        close_fd(&c->fifo[i]);
 }
 
 static void attachment_ready(struct sched_watch *w, uint32_t events)

@@ -35,7 +35,8 @@ ssize_t console_write(struct console *c, int fd, const void *data, size_t len);
 ssize_t console_read(struct console *c, void *data, size_t len);
 /* Closes what can be opened again. */
 void console_rest(struct console *c);
-/* Writes the log's last unfinished line. */
+/* The guest has ended: writes the log's last unfinished line, and closes the FIFOs, whose readers
+ * wait for the end. */
 void console_flush(struct console *c);
 
 /* Takes fd over: frames of what is written from now on go to it. Control thread. */
