@@ -114,24 +114,27 @@ static bool is_domain(const char *s, size_t len)
     return *s == ':' && digits && digits == len - 1;
 }
 
-/* "busybox" is docker.io/library/busybox: what comes before the first slash is a host only where it
- * looks like one. */
-static char *repository_expand(const char *name)
+/* Whether what comes before the first slash looks like a host: "localhost", or with a dot, a port or a capital. */
+static bool begins_with_host(const char *name)
 {
     const char *slash = strchr(name, '/');
     size_t n = slash ? (size_t)(slash - name) : 0;
-    bool host = false;
     for (size_t i = 0; i < n; i++)
-        host = host || strchr(".:" UPPER, name[i]);
-    host = host || (n == 9 && strncmp(name, "localhost", 9) == 0);
-    const char *path = name;
-    if (host && ((n == 9 && strncmp(name, "docker.io", 9) == 0) ||
-                 (n == 15 && strncmp(name, "index.docker.io", 15) == 0))) {
-        host = false;
-        path = slash + 1;
-    }
-    if (host)
+        if (strchr(".:" UPPER, name[i]))
+            return true;
+    return n == 9 && strncmp(name, "localhost", 9) == 0;
+}
+
+/* "busybox" is docker.io/library/busybox. */
+static char *repository_expand(const char *name)
+{
+    const char *path = str_after(name, "docker.io/");
+    if (!path)
+        path = str_after(name, "index.docker.io/");
+    if (!path && begins_with_host(name))
         return strdup(name);
+    if (!path)
+        path = name;
     return str_format("docker.io/%s%s", strchr(path, '/') ? "" : "library/", path);
 }
 
@@ -211,6 +214,8 @@ char *image_reference_short(const char *expanded)
 {
     const char *rest = str_after(expanded, "docker.io/");
     if (!rest)
+        return strdup(expanded);
+    if (begins_with_host(rest)) /* docker.io/a.b/c: without its host it would get another */
         return strdup(expanded);
     const char *official = str_after(rest, "library/");
     return strdup(official && !strchr(official, '/') ? official : rest);

@@ -41,6 +41,8 @@ static void a_name_means_what_docker_means_by_it(void **state)
     expands(digested, full);
     autofree char *one = image_reference_short("docker.io/library/busybox:latest");
     autofree char *two = image_reference_short("docker.io/me/app:v1");
+    autofree char *three = image_reference_short("docker.io/a.b/c:1");
+    assert_string_equal(three, "docker.io/a.b/c:1");
     assert_string_equal(one, "busybox:latest");
     assert_string_equal(two, "me/app:v1");
 }
