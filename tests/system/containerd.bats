@@ -48,6 +48,7 @@ default_runtime_name = "warren"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.warren]
 runtime_type = "io.containerd.runc.v2"
 sandboxer = "warren"
+disable_pause_image_pull = true
 T
     PATH=$peers:$PATH "$peers/containerd" --config "$engine_dir/containerd.toml" >"$engine_dir/containerd.log" 2>&1 3>&- &
     containerd_pid=$!
