@@ -496,6 +496,91 @@ static void mounts_follow_links_inside_the_rootfs_only(void **state)
     assert_int_equal(access("/warren-escape", F_OK), -1); /* where /trap points to, on the host */
 }
 
+static void a_bind_mount_is_recursive_and_read_only_as_far_as_asked(void **state)
+{
+    (void)state;
+    char mounts[1024];
+    snprintf(mounts, sizeof mounts,
+             "{\"destination\":\"/a\",\"type\":\"bind\",\"source\":\"%s/"
+             "data\",\"options\":[\"rbind\",\"ro\"]},"
+             "{\"destination\":\"/b\",\"type\":\"bind\",\"source\":\"%s/"
+             "data\",\"options\":[\"rbind\",\"rro\","
+             "\"rnoexec\"]},{\"destination\":\"/c\",\"type\":\"bind\",\"source\":\"%s/"
+             "data\",\"options\":["
+             "\"bind\",\"nosuid\",\"noatime\"]}",
+             lab, lab, lab);
+    autofree char *below = str_format("%s/data/below", lab);
+    assert_int_equal(mkdir(below, 0755), 0);
+    assert_int_equal(mount("tmpfs", below, "tmpfs", 0, NULL), 0);
+    struct run run = {
+        .script =
+            "touch /a/x 2>&1; touch /a/below/x && echo a; touch /b/below/y 2>&1; ls /c/below; "
+            "grep -E ' /(b/below|c) ' /proc/self/mountinfo | cut -d' ' -f5,6",
+        .mounts = mounts,
+        .overlay = true};
+    run_container(&run);
+    umount2(below, MNT_DETACH);
+    rmdir(below);
+    assert_string_equal(run.err.message, "");
+    assert_string_equal(run.output, "touch: /a/x: Read-only file system\na\n"
+                                    "touch: /b/below/y: Read-only file system\n"
+                                    "/b/below ro,noexec,relatime\n/c rw,nosuid,noatime\n");
+}
+
+static void namespaces_of_the_pod_are_shared_and_others_joined_by_path(void **state)
+{
+    (void)state;
+    char ours[3][64] = {"", "", ""}, expected[256];
+    static const char *const paths[] = {"/proc/self/ns/uts", "/proc/self/ns/ipc",
+                                        "/proc/self/ns/net"};
+    for (int i = 0; i < 3; i++)
+        assert_true(readlink(paths[i], ours[i], sizeof ours[i] - 1) > 0);
+    snprintf(expected, sizeof expected, "%s\n%s\n%s\n1\n", ours[0], ours[1], ours[2]);
+    struct run run = {
+        .script = "for n in uts ipc net; do readlink /proc/self/ns/$n; done; echo $$",
+        .pod_namespaces = SYS_CLONE_NEWUTS | SYS_CLONE_NEWIPC,
+        .top = "\"hostname\":\"the-pods-to-set\"",
+        .namespaces =
+            "{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"uts\"},{\"type\":\"ipc\"},"
+            "{\"type\":\"network\",\"path\":\"/proc/self/ns/net\"}"};
+    check(&run, 0, expected);
+    run = (struct run){.script = "true",
+                       .namespaces =
+                           "{\"type\":\"mount\"},{\"type\":\"network\",\"path\":\"/no/such\"}"};
+    run_container(&run);
+    assert_string_equal(run.err.message,
+                        "open the namespace '/no/such': No such file or directory");
+    run = (struct run){
+        .script = "test $$ -gt 1 && ls -d /proc/1",
+        .namespaces = "{\"type\":\"mount\"},{\"type\":\"pid\",\"path\":\"/proc/self/ns/pid\"}"};
+    check(&run, 0, "/proc/1\n");
+}
+
+static void an_image_cannot_trick_with_what_it_has_in_place(void **state)
+{
+    (void)state;
+    autofree char *proc = str_format("%s/upper/proc", lab);
+    autofree char *passwd = str_format("%s/upper/etc/passwd", lab);
+    autofree char *etc = str_format("%s/upper/etc", lab);
+    mkdir(etc, 0755);
+    struct error err = {0};
+    dir_remove(AT_FDCWD, proc, &err);
+    assert_int_equal(symlink("/tmp", proc), 0);
+    struct run run = {.script = "true", .overlay = true};
+    run_container(&run);
+    unlink(proc);
+    assert_string_equal(run.err.message, "mount at '/proc': it is a symbolic link");
+    dir_remove(AT_FDCWD, passwd, &err);
+    assert_int_equal(mkfifo(passwd, 0644), 0); /* would hold up who reads it */
+    run = (struct run){.script = "grep ^Uid: /proc/self/status | cut -f2",
+                       .overlay = true,
+                       .user = "\"username\":\"77\""};
+    run_container(&run);
+    unlink(passwd);
+    assert_string_equal(run.err.message, "");
+    assert_string_equal(run.output, "77\n");
+}
+
 static void a_terminal_is_the_containers_own(void **state)
 {
     (void)state;
@@ -794,6 +879,9 @@ int main(void)
         cmocka_unit_test(a_container_cannot_make_more_processes_than_its_limit),
         cmocka_unit_test(the_container_sees_its_own_cgroup_as_the_root),
         cmocka_unit_test(mounts_follow_links_inside_the_rootfs_only),
+        cmocka_unit_test(a_bind_mount_is_recursive_and_read_only_as_far_as_asked),
+        cmocka_unit_test(namespaces_of_the_pod_are_shared_and_others_joined_by_path),
+        cmocka_unit_test(an_image_cannot_trick_with_what_it_has_in_place),
         cmocka_unit_test(a_terminal_is_the_containers_own),
         cmocka_unit_test(the_host_name_and_sysctls_are_the_containers_own),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
@@ -802,5 +890,6 @@ int main(void)
         cmocka_unit_test(on_cgroup_v2_it_is_entered_frozen_killed_and_kept_from_devices),
         cmocka_unit_test(a_recipe_that_is_damaged_is_refused),
     };
+    alarm(100); /* what holds us up ends us, and with us our containers */
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
