@@ -20,17 +20,13 @@ enum {
 
 /* ---- cgroups */
 
-int pod_cgroup(const struct pod *p, struct cgroup *ret, struct error *err)
-{
-    return cgroup_name(p->t->cgroups, p->sb->id, NULL, ret, err);
-}
-
+/* One group a container, named POD+CONTAINER: a group of the pod's own around them would cost as much as theirs, and limit
+ * nothing. */
 int pod_container_cgroup(const struct pod *p, const char *id, struct cgroup *ret, struct error *err)
 {
-    if (!*p->config.cgroup_parent)
-        return cgroup_name(p->t->cgroups, p->sb->id, id, ret, err);
-    /* a parent that the caller gave is the pod's own group (the kubelet's): containers are right below it */
-    autofree char *path = str_format("%s/%s", p->config.cgroup_parent, id);
+    const char *given = p->config.cgroup_parent; /* the pod's own group (the kubelet's) */
+    autofree char *path =
+        *given ? str_format("%s/%s", given, id) : str_format("%s+%s", p->sb->id, id);
     return path ? cgroup_name_path(p->t->cgroups, path, ret, err)
                 : fail(err, ENOMEM, "name a cgroup");
 }
@@ -246,17 +242,12 @@ static void dismiss_keeper(struct pod *p)
 int namespace_sandbox_remove(void *t, struct sandbox *sb, struct error *err)
 {
     (void)t;
+    (void)err;
     struct pod *p = sb->technique;
-    struct cgroup g;
     if (!p)
         return 0;
     dismiss_keeper(p);
     unlink_socket(p);
-    int r = 0;
-    if (!*p->config.cgroup_parent && (r = pod_cgroup(p, &g, err)) == 0)
-        r = cgroup_remove_parked(&g, err);
-    if (r < 0)
-        return r;
     sb->technique = NULL;
     pod_free(p);
     return 0;

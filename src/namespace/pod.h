@@ -52,7 +52,6 @@ void pod_config_done(struct pod_config *c);
 int pod_new(struct namespaces *t, struct sandbox *sb, struct pod **ret, struct error *err);
 void pod_free(struct pod *p);
 extern const struct holder_observer pod_observer;
-int pod_cgroup(const struct pod *p, struct cgroup *ret, struct error *err);
 int pod_container_cgroup(const struct pod *p, const char *id, struct cgroup *ret,
                          struct error *err);
 int namespace_sandbox_create(void *t, struct sandbox *sb, struct error *err);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -120,21 +121,52 @@ static int adopt(struct found *f, struct holder *h, const struct buffer *answer,
     return 0;
 }
 
+static void end_group(struct namespaces *t, const char *name)
+{
+    struct cgroup g;
+    struct error err = {0};
+    int r = cgroup_name_path(t->cgroups, name, &g, &err);
+    if (r == 0)
+        r = cgroup_kill(&g, SIGKILL, &err);
+    if (r == 0 || r == -ESRCH)
+        r = cgroup_remove_parked(&g, &err);
+    if (r < 0 && r != -ENOENT)
+        diag_warning("%s", err.message);
+}
+
+/* The groups of a pod in one hierarchy's directory. */
+static char **find_groups(const char *dir, const char *id)
+{
+    char **names = NULL;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        const char *rest = str_after(e->d_name, id);
+        if (rest && *rest == '+' && strv_add(&names, e->d_name) < 0)
+            break;
+    }
+    if (d)
+        closedir(d);
+    return names;
+}
+
 /* Its pod ended with it, but for what took the parent-death signal off. */
 static void bury(struct namespaces *t, const char *name)
 {
     autofree char *id = holder_id(name);
-    struct cgroup g;
-    struct error err = {0};
+    auto(arena) struct arena a = {0};
+    struct cgroup parent = {.host = t->cgroups};
+    char **paths;
     unlinkat(t->dir_fd, name, 0);
-    if (!id || cgroup_name(t->cgroups, id, NULL, &g, &err) < 0)
+    snprintf(parent.path, sizeof parent.path, "%s", t->cgroup_parent);
+    if (!id || cgroup_join_paths(&parent, &a, &paths, NULL) < 0)
         return;
     diag_warning("the keeper of sandbox '%s' has ended; what is left of it is removed", id);
-    int r = cgroup_kill(&g, SIGKILL, &err);
-    if (r == 0 || r == -ESRCH)
-        r = cgroup_remove_parked(&g, &err);
-    if (r < 0 && r != -ENOENT)
-        diag_warning("sandbox '%s': %s", id, err.message);
+    for (; *paths; paths++) {
+        *strrchr(*paths, '/') = 0;
+        auto(strv) char **groups = find_groups(*paths, id);
+        for (char **g = groups; g && *g; g++)
+            end_group(t, *g);
+    }
 }
 
 static void recover_one(struct namespaces *t, struct sandboxer *s, const char *name)

@@ -31,8 +31,10 @@ static struct world {
 static void begin_sandboxer(void)
 {
     struct error err = {0};
+    char parent[40]; /* tests of other checkouts may run at the same time */
+    snprintf(parent, sizeof parent, "warren-unit-%d", (int)getpid());
     const struct namespace_options options = {
-        .dir = w.dir, .keeper = KEEPER, .cgroup_parent = "warren-unit"};
+        .dir = w.dir, .keeper = KEEPER, .cgroup_parent = parent};
     if (namespaces_new(&options, &w.t, &err) < 0 ||
         sandboxer_new(&w.s, &namespace_technique, w.t, "unix:///none", &err) < 0)
         assert_string_equal(err.message, "");
@@ -383,6 +385,32 @@ static void a_keeper_that_is_killed_ends_its_containers_and_no_others(void **sta
     in_loop(murder);
 }
 
+static void murder_unseen(void)
+{
+    struct error err = {0};
+    autofree char *pod = strdup(pod_run());
+    container_run(&(struct container_want){.pod = pod, .id = "cu", .script = "sleep 1000"});
+    pid_t keeper = sandboxer_find_sandbox(w.s, pod)->pid;
+    forget_sandboxer();
+    kill(keeper, SIGKILL);
+    co_sleep(100 * NSEC_PER_MSEC);
+    begin_sandboxer();
+    ok(namespace_recover(w.t, w.s, &err), &err);
+    assert_null(sandboxer_find_sandbox(w.s, pod));
+    autofree char *socket = str_format("%s/+%s", w.dir, pod);
+    assert_int_equal(access(socket, F_OK), -1);
+    struct cgroup g;
+    struct cgroup_stats stats;
+    autofree char *group = str_format("%s+cu", pod);
+    ok(cgroup_name_path(w.t->cgroups, group, &g, &err), &err);
+    assert_int_equal(cgroup_stats_read(&g, &stats, NULL), -ENOENT);
+}
+static void what_a_keeper_left_that_died_while_nobody_looked_is_removed(void **state)
+{
+    (void)state;
+    in_loop(murder_unseen);
+}
+
 static int open_fifo(const char *name, char *path, size_t size)
 {
     snprintf(path, size, "%s/%s", w.dir, name);
@@ -613,6 +641,7 @@ int main(void)
         TEST(a_container_that_ignores_sigterm_is_killed_at_the_deadline),
         TEST(a_new_sandboxer_finds_pods_that_ran_on_and_exits_that_happened_meanwhile),
         TEST(a_keeper_that_is_killed_ends_its_containers_and_no_others),
+        TEST(what_a_keeper_left_that_died_while_nobody_looked_is_removed),
         TEST(an_exec_runs_in_its_container_reads_writes_and_reports_its_status),
         TEST(attached_clients_see_what_is_written_and_one_that_leaves_ends_nothing),
         TEST(a_reader_that_is_slow_holds_up_its_own_container_alone),
