@@ -76,6 +76,7 @@ peer_has_exited() { [ "$(peer_cri inspect "$1" | jq -r .status.state)" = CONTAIN
     wait_until 10 grep -q "from inside" "$engine_dir/logs/up.log"
     run peer_cri exec -s "$up" ps
     [[ $output == *"sleep 3600"* ]]
+    [ "$(peer_cri stats -o json | jq -r '.stats[0].memory.workingSetBytes.value // .stats[0].memory.workingSetBytes')" -gt 0 ]
     ends=$(peer_cri run --no-pull "$(container_config ends busybox:latest '["sh", "-c", "exit 3"]')" "$(pod_config ends)")
     wait_until 10 peer_has_exited "$ends"
     [ "$(peer_cri inspect "$ends" | jq .status.exitCode)" = 3 ]
