@@ -17,6 +17,9 @@
 #include "loop/loop.h"
 #include "sandbox/wire.h"
 
+/* Engines that do not know Watch hold a Wait for each sandbox, all on one connection. */
+enum { WAITS_MAX = 100000 };
+
 int sandbox_servers_open(struct sandbox_servers *v, struct sandboxer *s, const char *path,
                          struct error *err)
 {
@@ -28,8 +31,10 @@ int sandbox_servers_open(struct sandbox_servers *v, struct sandboxer *s, const c
         v->services[i].context = s;
         r = rpc_server_add(v->rpc, &v->services[i], err);
     }
-    if (r == 0)
+    if (r == 0) {
+        rpc_server_set_streams_max(v->rpc, WAITS_MAX);
         r = rpc_server_listen(v->rpc, path, 0660, RPC_GRPC | RPC_TTRPC, err);
+    }
     if (r < 0)
         sandbox_servers_close(v);
     return r;

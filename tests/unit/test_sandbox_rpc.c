@@ -7,7 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "fake_technique.h"
@@ -646,10 +647,53 @@ static void a_foreign_sandboxer_that_comes_back_is_asked_again(void **state)
     with_sandboxer(true, check_foreign_break);
 }
 
+/* ---- the program's run -------------------------------------------------------------------------------------- */
+
+static int sandboxer_in(const char *dir, const char *name, struct error *err)
+{
+    struct fake fake = {0};
+    autofree char *path = str_format("%s/%s", dir, name);
+    autofree char *state = str_format("%s/d", dir);
+    const struct sandboxer_options options = {.listen = path, .dir = state};
+    return sandboxer_run(&fake_technique, &fake, &options, err);
+}
+
+static void wait_for_file(const char *path)
+{
+    int64_t deadline = in_time();
+    while (access(path, F_OK) < 0) {
+        assert_true(clock_mono_ns() < deadline);
+        usleep(5000);
+    }
+}
+
+static void two_sandboxers_do_not_share_a_directory(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/warren-sandbox.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    pid_t first = fork();
+    if (first == 0)
+        _exit(sandboxer_in(dir, "s.sock", NULL) == 0 ? 0 : 1);
+    autofree char *path = str_format("%s/s.sock", dir);
+    wait_for_file(path);
+    struct error err = {0};
+    int status;
+    assert_int_equal(sandboxer_in(dir, "t.sock", &err), -EBUSY);
+    assert_non_null(strstr(err.message, "another sandboxer uses directory"));
+    kill(first, SIGHUP); /* ignored */
+    kill(first, SIGTERM);
+    assert_int_equal(waitpid(first, &status, 0), first);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(dir_remove(AT_FDCWD, dir, NULL), 0);
+}
+
 int main(void)
 {
     diag_init("test", DIAG_ERROR);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            two_sandboxers_do_not_share_a_directory), /* forks: before there is a loop */
         cmocka_unit_test(the_engine_runs_and_removes_a_pod),
         cmocka_unit_test(errors_arrive_with_their_meaning_and_words),
         cmocka_unit_test(stats_of_all_of_some_and_of_none),
