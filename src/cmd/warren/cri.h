@@ -103,6 +103,9 @@ void cri_print_inspections(json_object *list); /* puts it */
 /* Replaces member name, nanoseconds as text, by RFC 3339 in local time. */
 void cri_set_time(json_object *object, const char *name, int64_t ns);
 
+/* Where one of several things fails: says so, forgets err, and goes on. */
+void cri_note(int r, int *failed, struct error *err);
+
 enum { CRI_TEXT_MAX = 64 };
 /* "2 minutes ago" */
 char *cri_ago(int64_t wall_ns, char text[CRI_TEXT_MAX]);

@@ -21,19 +21,18 @@ static int pull_image(struct cri *c, const Runtime__V1__ContainerConfig *config,
     return cri_call_image(c, "PullImage", CRI_SLOW, &q, NULL, err);
 }
 
-static int create(struct cri *c, const char *pod_id, const char *container_path,
-                  const char *pod_path, bool with_pull, const char **ret_id, struct error *err)
+static int create(struct cri *c, const char *pod_id, Runtime__V1__ContainerConfig *config,
+                  Runtime__V1__PodSandboxConfig *pod, bool with_pull, const char **ret_id,
+                  struct error *err)
 {
     Runtime__V1__CreateContainerRequest q = RUNTIME__V1__CREATE_CONTAINER_REQUEST__INIT;
     Runtime__V1__CreateContainerResponse *a;
-    int r = cri_load_container(c, container_path, &q.config, err);
-    if (r == 0)
-        r = cri_load_pod(c, pod_path, &q.sandbox_config, err);
-    if (r == 0 && with_pull)
-        r = pull_image(c, q.config, q.sandbox_config, err);
+    int r = with_pull ? pull_image(c, config, pod, err) : 0;
     if (r < 0)
         return r;
     q.pod_sandbox_id = (char *)(uintptr_t)pod_id;
+    q.config = config;
+    q.sandbox_config = pod;
     r = cri_call(c, "CreateContainer", CRI_SLOW, &q, &a, err);
     if (r == 0)
         *ret_id = a->container_id;
@@ -68,7 +67,7 @@ int cri_run_container(struct cri *c, int argc, char **argv, struct error *err)
         PULL_OPTIONS(p), {"runtime", 'r', CRI_TEXT, &p.handler, "Runtime handler to use"}};
     Runtime__V1__RunPodSandboxRequest q = RUNTIME__V1__RUN_POD_SANDBOX_REQUEST__INIT;
     Runtime__V1__RunPodSandboxResponse *a;
-    Runtime__V1__ContainerConfig *check;
+    Runtime__V1__ContainerConfig *config;
     const char *id;
     int rest, r = cri_options(c, options, ARRAY_SIZE(options), argc, argv, &rest, err);
     if (r != 0)
@@ -76,7 +75,7 @@ int cri_run_container(struct cri *c, int argc, char **argv, struct error *err)
     if (argc - rest != 2)
         return cri_wrong_arguments(c, err);
     /* a container's config that cannot be read must not leave a pod */
-    r = cri_load_container(c, argv[rest], &check, err);
+    r = cri_load_container(c, argv[rest], &config, err);
     if (r == 0)
         r = cri_load_pod(c, argv[rest + 1], &q.config, err);
     if (r < 0)
@@ -85,8 +84,7 @@ int cri_run_container(struct cri *c, int argc, char **argv, struct error *err)
     r = cri_call(c, "RunPodSandbox", CRI_SLOW, &q, &a, err);
     if (r < 0)
         return fail_in(err, r, "running container: run pod sandbox");
-    r = create(c, a->pod_sandbox_id, argv[rest], argv[rest + 1], p.with_pull && !p.no_pull, &id,
-               err);
+    r = create(c, a->pod_sandbox_id, config, q.config, p.with_pull && !p.no_pull, &id, err);
     if (r < 0)
         return fail_in(err, r, "running container: creating container failed");
     r = start(c, id, err);
@@ -97,13 +95,19 @@ int cri_create(struct cri *c, int argc, char **argv, struct error *err)
 {
     struct pull_options p = {0};
     const struct cri_option options[] = {PULL_OPTIONS(p)};
+    Runtime__V1__ContainerConfig *config;
+    Runtime__V1__PodSandboxConfig *pod;
     const char *id;
     int rest, r = cri_options(c, options, ARRAY_SIZE(options), argc, argv, &rest, err);
     if (r != 0)
         return r < 0 ? r : 0;
     if (argc - rest != 3)
         return cri_wrong_arguments(c, err);
-    r = create(c, argv[rest], argv[rest + 1], argv[rest + 2], p.with_pull && !p.no_pull, &id, err);
+    r = cri_load_container(c, argv[rest + 1], &config, err);
+    if (r == 0)
+        r = cri_load_pod(c, argv[rest + 2], &pod, err);
+    if (r == 0)
+        r = create(c, argv[rest], config, pod, p.with_pull && !p.no_pull, &id, err);
     if (r < 0)
         return fail_in(err, r, "creating container");
     printf("%s\n", id);
@@ -188,13 +192,13 @@ int cri_stop(struct cri *c, int argc, char **argv, struct error *err)
     if (!all && rest == argc)
         return cri_wrong_arguments(c, err);
     for (int i = rest; i < argc && !all; i++)
-        failed = (r = stop(c, argv[i], timeout, true, err)) < 0 ? r : failed;
+        cri_note(stop(c, argv[i], timeout, true, err), &failed, err);
     r = all ? list_all(c, true, &list, err) : 0;
     if (r < 0)
         return r;
     for (size_t i = 0; all && i < list->n_containers; i++)
-        failed = (r = stop(c, list->containers[i]->id, timeout, true, err)) < 0 ? r : failed;
-    return failed;
+        cri_note(stop(c, list->containers[i]->id, timeout, true, err), &failed, err);
+    return failed < 0 ? fail_plain(err, failed, "unable to stop container(s)") : 0;
 }
 
 int cri_rm(struct cri *c, int argc, char **argv, struct error *err)
@@ -213,13 +217,13 @@ int cri_rm(struct cri *c, int argc, char **argv, struct error *err)
     if (!all && rest == argc)
         return cri_wrong_arguments(c, err);
     for (int i = rest; i < argc && !all; i++)
-        failed = (r = remove_one(c, argv[i], force, err)) < 0 ? r : failed;
+        cri_note(remove_one(c, argv[i], force, err), &failed, err);
     r = all ? list_all(c, false, &list, err) : 0;
     if (r < 0)
         return r;
     for (size_t i = 0; all && i < list->n_containers; i++)
-        failed = (r = remove_one(c, list->containers[i]->id, force, err)) < 0 ? r : failed;
-    return failed < 0 ? fail_in(err, failed, "unable to remove container(s)") : 0;
+        cri_note(remove_one(c, list->containers[i]->id, force, err), &failed, err);
+    return failed < 0 ? fail_plain(err, failed, "unable to remove container(s)") : 0;
 }
 
 /* ---- update, exec -------------------------------------------------------------------------------------- */

@@ -297,9 +297,10 @@ static int remove_many(struct cri *c, bool prune, struct error *err)
         r = prune ? in_use(c, containers, list->images[i]->id, err) : 0;
         if (r == 0 && !(prune && list->images[i]->pinned))
             r = remove_image(c, list->images[i]->id, err);
-        failed = r < 0 && !prune ? r : failed;
+        if (!prune)
+            cri_note(r, &failed, err);
     }
-    return failed;
+    return failed < 0 ? fail_plain(err, failed, "unable to remove image(s)") : 0;
 }
 
 int cri_rmi(struct cri *c, int argc, char **argv, struct error *err)
@@ -317,8 +318,8 @@ int cri_rmi(struct cri *c, int argc, char **argv, struct error *err)
     if (rest == argc)
         return cri_wrong_arguments(c, err);
     for (int i = rest; i < argc; i++)
-        failed = (r = remove_image(c, argv[i], err)) < 0 ? r : failed;
-    return failed;
+        cri_note(remove_image(c, argv[i], err), &failed, err);
+    return failed < 0 ? fail_plain(err, failed, "unable to remove image(s)") : 0;
 }
 
 int cri_imagefsinfo(struct cri *c, int argc, char **argv, struct error *err)

@@ -97,7 +97,9 @@ int cri_runtime_config(struct cri *c, int argc, char **argv, struct error *err)
     r = cri_call(c, "RuntimeConfig", CRI_AT_ONCE, &q, &a, err);
     if (r < 0)
         return fail_in(err, r, "call runtime configuration");
-    cri_print_message(a);
+    bool systemd = a->linux && a->linux->cgroup_driver == RUNTIME__V1__CGROUP_DRIVER__SYSTEMD;
+    if (a->linux)
+        printf("cgroup driver:   %s\n", systemd ? "SYSTEMD" : "CGROUPFS");
     return 0;
 }
 

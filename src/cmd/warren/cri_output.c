@@ -10,9 +10,6 @@
 #include "cmd/warren/human.h"
 
 enum { COLUMN_MIN = 20, COLUMN_GAP = 3, SHORT_ID = 13 };
-enum {
-    JSON_STYLE = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE
-};
 
 /* Any map<string, string>'s entry; all have this shape. */
 typedef Runtime__V1__PodSandbox__LabelsEntry map_entry;
@@ -71,9 +68,55 @@ int cri_output_of(const char *text, enum cri_output absent, enum cri_output *ret
 
 /* ---- JSON ---------------------------------------------------------------------------------------------- */
 
+static void print_value(json_object *json, int indent);
+
+static void print_object(json_object *json, int indent)
+{
+    const char *separator = "";
+    printf("{");
+    json_object_object_foreach(json, key, value)
+    {
+        json_object *name = json_object_new_string(key);
+        printf("%s\n%*s", separator, indent + 2, "");
+        print_value(name, 0);
+        printf(": ");
+        print_value(value, indent + 2);
+        json_object_put(name);
+        separator = ",";
+    }
+    if (*separator)
+        printf("\n%*s", indent, "");
+    printf("}");
+}
+
+static void print_list(json_object *json, int indent)
+{
+    size_t n = json_object_array_length(json);
+    printf("[");
+    for (size_t i = 0; i < n; i++) {
+        printf("%s\n%*s", i ? "," : "", indent + 2, "");
+        print_value(json_object_array_get_idx(json, i), indent + 2);
+    }
+    if (n)
+        printf("\n%*s", indent, "");
+    printf("]");
+}
+
+/* As protobuf's own printer: two spaces a level, and nothing between empty brackets, where json-c has a newline. */
+static void print_value(json_object *json, int indent)
+{
+    if (json_object_is_type(json, json_type_object))
+        print_object(json, indent);
+    else if (json_object_is_type(json, json_type_array))
+        print_list(json, indent);
+    else
+        printf("%s", json_object_to_json_string_ext(json, JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 void cri_print_json(json_object *json)
 {
-    printf("%s\n", json_object_to_json_string_ext(json, JSON_STYLE));
+    print_value(json, 0);
+    printf("\n");
     json_object_put(json);
 }
 
@@ -155,6 +198,11 @@ void cri_set_time(json_object *object, const char *name, int64_t ns)
     struct tm tm;
     time_t s = (time_t)(ns / NSEC_PER_SEC);
     localtime_r(&s, &tm);
+    if (!ns) {
+        /* Go's zero time */
+        json_object_object_add(object, name, json_object_new_string("0001-01-01T00:00:00Z"));
+        return;
+    }
     size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
     n += add_fraction(ns, text + n, sizeof text - n);
     if (tm.tm_gmtoff == 0)
@@ -253,4 +301,14 @@ size_t cri_limit(size_t total, bool latest, int64_t last)
     if (last > 0)
         n = (size_t)last;
     return n < total ? n : total;
+}
+
+void cri_note(int r, int *failed, struct error *err)
+{
+    if (r >= 0)
+        return;
+    *failed = r;
+    fflush(stdout);
+    fprintf(stderr, "ERRO[0000] %s\n", err->message);
+    *err = (struct error){0};
 }

@@ -114,17 +114,17 @@ int cri_rmp(struct cri *c, int argc, char **argv, struct error *err)
     if (!all && rest == argc)
         return cri_wrong_arguments(c, err);
     for (int i = rest; i < argc && !all; i++)
-        failed = (r = remove_pod(c, argv[i], force, err)) < 0 ? r : failed;
+        cri_note(remove_pod(c, argv[i], force, err), &failed, err);
     if (!all)
-        return failed;
+        return failed < 0 ? fail_plain(err, failed, "unable to remove sandbox(es)") : 0;
     Runtime__V1__ListPodSandboxRequest q = RUNTIME__V1__LIST_POD_SANDBOX_REQUEST__INIT;
     Runtime__V1__ListPodSandboxResponse *list;
     r = list_pods(c, &q, &list, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < list->n_items; i++)
-        failed = (r = remove_pod(c, list->items[i]->id, force, err)) < 0 ? r : failed;
-    return failed;
+        cri_note(remove_pod(c, list->items[i]->id, force, err), &failed, err);
+    return failed < 0 ? fail_plain(err, failed, "unable to remove sandbox(es)") : 0;
 }
 
 /* ---- pods ---------------------------------------------------------------------------------------------- */
