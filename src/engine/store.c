@@ -26,7 +26,10 @@ static const char schema[] =
     "CREATE INDEX container_of_pod ON container(pod);"
     "PRAGMA user_version = 1;";
 
-static const char *const statements[STORE_KINDS + 1] = {
+/* beside those of the changes */
+enum { FORGET_CONTAINERS = STORE_KINDS, BEGIN, COMMIT, STATEMENTS };
+
+static const char *const statements[STATEMENTS] = {
     [STORE_POD_ADD] = "INSERT INTO pod VALUES(?,?,?,?,?,?,?,?)",
     [STORE_POD_SET] = "UPDATE pod SET phase=?2, pid=?3 WHERE seq=?1",
     [STORE_POD_DELETE] = "DELETE FROM pod WHERE seq=?",
@@ -36,7 +39,9 @@ static const char *const statements[STORE_KINDS + 1] = {
         " reason=?7, message=?8 WHERE seq=?1",
     [STORE_CONTAINER_CONFIG] = "UPDATE container SET config=?2 WHERE seq=?1",
     [STORE_CONTAINER_DELETE] = "DELETE FROM container WHERE seq=?",
-    [STORE_KINDS] = "DELETE FROM container WHERE pod=?",
+    [FORGET_CONTAINERS] = "DELETE FROM container WHERE pod=?",
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
 };
 
 struct store_op {
@@ -51,7 +56,7 @@ struct store_op {
 
 struct store {
     sqlite3 *db;
-    sqlite3_stmt *prepared[STORE_KINDS + 1];
+    sqlite3_stmt *prepared[STATEMENTS];
     struct list queue;
     bool writing;       /* the writer's coroutine is there */
     struct co *resting; /* the writer, while it waits before it tries again */
@@ -202,8 +207,8 @@ static int apply(struct store *s, const struct store_change *c, struct error *er
     bind_change(s->prepared[c->kind], c);
     int r = step(s, s->prepared[c->kind], err);
     if (r == 0 && c->kind == STORE_POD_DELETE) {
-        sqlite3_bind_int64(s->prepared[STORE_KINDS], 1, c->pod.seq);
-        r = step(s, s->prepared[STORE_KINDS], err);
+        sqlite3_bind_int64(s->prepared[FORGET_CONTAINERS], 1, c->pod.seq);
+        r = step(s, s->prepared[FORGET_CONTAINERS], err);
     }
     return r;
 }
@@ -212,7 +217,7 @@ static int write_batch(void *arg, struct error *err)
 {
     struct batch *b = arg;
     struct store_op *op;
-    int r = run(b->store, "BEGIN IMMEDIATE", err);
+    int r = step(b->store, b->store->prepared[BEGIN], err);
     if (r < 0)
         return r;
     list_each(op, &b->ops, link)
@@ -222,7 +227,7 @@ static int write_batch(void *arg, struct error *err)
             break;
     }
     if (r == 0)
-        r = run(b->store, "COMMIT", err);
+        r = step(b->store, b->store->prepared[COMMIT], err);
     if (r < 0 && !sqlite3_get_autocommit(b->store->db))
         run(b->store, "ROLLBACK", NULL);
     return r;
@@ -429,7 +434,7 @@ static int check_schema(struct store *s, struct error *err)
 
 static int prepare(struct store *s, struct error *err)
 {
-    for (int i = 0; i <= STORE_KINDS; i++)
+    for (int i = 0; i < STATEMENTS; i++)
         if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->prepared[i],
                                NULL) != SQLITE_OK)
             return fail_db(s, err, "prepare its statements");
@@ -440,7 +445,7 @@ static void store_free(struct store *s)
 {
     if (!s)
         return;
-    for (int i = 0; i <= STORE_KINDS; i++)
+    for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(s->prepared[i]);
     sqlite3_close(s->db);
     free(s);

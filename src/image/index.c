@@ -120,25 +120,21 @@ int image_pin(struct image_store *s, const char *image_id, const char *user, str
     struct record *record = map_get(&s->images, image_id);
     if (!record)
         return fail_plain(err, ENOENT, "No such image: %s", image_id);
-    for (char **p = record->pins; p && *p; p++)
-        if (str_eq(*p, user))
-            return 0;
-    return strv_add(&record->pins, user) < 0 ? fail(err, ENOMEM, "pin image %s", image_id) : 0;
+    if (map_get(&record->pins, user))
+        return 0;
+    autofree char *copy = strdup(user);
+    if (!copy || map_add(&record->pins, copy, copy) < 0)
+        return fail(err, ENOMEM, "pin image %s", image_id);
+    take_ptr(&copy);
+    return 0;
 }
 
 void image_unpin(struct image_store *s, const char *image_id, const char *user)
 {
     autounlock held = hold(&s->lock);
     struct record *record = map_get(&s->images, image_id);
-    for (char **p = record ? record->pins : NULL; p && *p; p++) {
-        if (!str_eq(*p, user))
-            continue;
-        size_t last = strv_len(p) - 1;
-        free(*p);
-        p[0] = p[last];
-        p[last] = NULL;
-        return;
-    }
+    if (record)
+        free(map_remove(&record->pins, user));
 }
 
 static int count_usage(int dir, const char *name, int depth, struct image_usage *usage)

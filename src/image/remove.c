@@ -58,14 +58,15 @@ static int decide(struct image_store *s, const char *reference, bool force, stru
                           "unable to delete %.12s (must be forced) - image is referenced in "
                           "multiple repositories",
                           r->record->id + strlen("sha256:"));
-    bool pinned = r->record->pins && *r->record->pins;
+    size_t first = 0;
+    const char *pinned = map_next(&r->record->pins, &first);
     r->image = left == strv_len(r->names) && !pinned;
     if (left == strv_len(r->names) && pinned && !force)
         return fail_plain(
             err, EBUSY,
             "conflict: unable to remove '%s' (must be forced) - image %.12s is in use by container "
             "%.12s",
-            reference, r->record->id + strlen("sha256:"), *r->record->pins);
+            reference, r->record->id + strlen("sha256:"), pinned);
     return 0;
 }
 

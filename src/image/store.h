@@ -30,8 +30,8 @@ struct stored {               /* a blob or a layer */
 struct record {
     char id[DIGEST_TEXT];
     struct image *image;
-    char **blobs; /* manifest, config, layers */
-    char **pins;  /* who uses it */
+    char **blobs;    /* manifest, config, layers */
+    struct map pins; /* who uses it: each key is its value, malloced */
 };
 
 struct name {
