@@ -23,7 +23,7 @@ teardown() {
     engine_end
 }
 
-peer_cri() { "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_dir/c.sock" "$@" 3>&-; }
+peer_cri() { timeout 120 "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_dir/c.sock" "$@" 3>&-; }
 
 # containerd_start TECHNIQUE: a sandboxer of ours, and containerd with it as the handler "warren".
 containerd_start() {

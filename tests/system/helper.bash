@@ -75,16 +75,16 @@ engine_answers_or_ended() {
 }
 
 warren() {
-    "$WARREN_BUILD/bin/warren" -H "unix://$engine_socket" "$@" 3>&-
+    timeout 120 "$WARREN_BUILD/bin/warren" -H "unix://$engine_socket" "$@" 3>&-
 }
 
 # WARREN_TEST_CRICTL=PATH runs the tests with cri-tools' own crictl in place of `warren cri`.
 cri() {
     if [ -n "${WARREN_TEST_CRICTL:-}" ]; then
-        "$WARREN_TEST_CRICTL" --config "$engine_dir/crictl.yaml" --runtime-endpoint "unix://$engine_socket" \
+        timeout 120 "$WARREN_TEST_CRICTL" --config "$engine_dir/crictl.yaml" --runtime-endpoint "unix://$engine_socket" \
             --image-endpoint "unix://$engine_socket" "$@" 3>&-
     else
-        "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_socket" "$@" 3>&-
+        timeout 120 "$WARREN_BUILD/bin/warren" cri --runtime-endpoint "unix://$engine_socket" "$@" 3>&-
     fi
 }
 
