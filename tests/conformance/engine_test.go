@@ -202,6 +202,19 @@ func (e *engine) processes(program string) (pids []int) {
 	return pids
 }
 
+// keepers finds the processes that hold the pod: a keeper runs from memory and is told its pod's id.
+func keepers(pod string) (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		command, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err == nil && strings.HasPrefix(string(command), "warren-keeper\x00"+pod) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // ---- short forms of the calls; a failure ends the test ----------------------------------------------------
 
 func (e *engine) ctx() context.Context {

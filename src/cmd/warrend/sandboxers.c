@@ -26,7 +26,7 @@ struct child {
     uv_process_t process;
     uv_timer_t timer; /* starts it again; looks after one that was found running */
     bool running;     /* process is a child of ours */
-    bool stopping;
+    bool stopping, closing;
     struct peer *peer;
 };
 
@@ -49,6 +49,12 @@ static bool answers(const char *path)
 
 static void look_after(uv_timer_t *timer);
 
+static void process_closed(uv_handle_t *process)
+{
+    struct child *c = process->data;
+    c->closing = false;
+}
+
 static void child_exited(uv_process_t *process, int64_t status, int signal)
 {
     struct child *c = process->data;
@@ -58,7 +64,8 @@ static void child_exited(uv_process_t *process, int64_t status, int signal)
                      c->technique, (int)status, signal);
         uv_timer_start(&c->timer, look_after, RESTART_MS, PROBE_MS);
     }
-    uv_close((uv_handle_t *)process, NULL);
+    c->closing = true;
+    uv_close((uv_handle_t *)process, process_closed);
 }
 
 static int spawn(struct child *c)
@@ -88,7 +95,7 @@ static int spawn(struct child *c)
 static void look_after(uv_timer_t *timer)
 {
     struct child *c = timer->data;
-    if (c->running || c->stopping || uv_is_closing((uv_handle_t *)&c->process))
+    if (c->running || c->stopping || c->closing)
         return;
     if ((c->peer && c->peer->ops->connected(c->peer)) || answers(c->socket))
         return;
