@@ -260,9 +260,12 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, struct e
                     (char *)(uintptr_t) "--dir",
                     (char *)(uintptr_t)w->options.dir,
                     NULL};
+    /* not our own standard error: a pipe there would be held open as long as the pods live */
+    autofree char *path = str_format("%s/workers.log", w->options.dir);
+    autoclose int log = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
     uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
                                      {.flags = UV_IGNORE},
-                                     {.flags = UV_INHERIT_FD, .data.fd = 2},
+                                     {.flags = log < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log},
                                      {.flags = UV_INHERIT_FD, .data.fd = listening}};
     uv_process_options_t options = {.file = w->options.worker,
                                     .args = args,

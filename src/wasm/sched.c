@@ -15,7 +15,13 @@
 #include "wasm/guest.h"
 #include "wasm/runtime.h"
 
-enum { IDLE_TICKS = 25, EVENTS = 64 };
+enum { IDLE_TICKS = 25, EVENTS = 64, THREADS_MORE = 8 };
+#define STUCK_NS (8 * NSEC_PER_MSEC)
+
+struct compute {   /* a compute thread */
+    int64_t began; /* its turn; 0 while it has none */
+    bool stuck;    /* in a turn that does not end: another thread may take its core's work */
+};
 
 static struct {
     pthread_mutex_t lock;
@@ -23,7 +29,9 @@ static struct {
     struct list queue, ended;
     struct guest **heap;
     uint32_t heap_count, heap_size;
-    unsigned running;
+    struct compute *threads;
+    unsigned thread_count, cores;
+    unsigned running, stuck; /* threads in a turn, and those of them that are stuck */
     uint64_t turns; /* counts up with every turn of a guest: the ticker sees whether it is needed */
     int64_t sleeps_until; /* the control thread; 0 while awake */
     int epoll;
@@ -197,9 +205,17 @@ static void end_later(struct guest *g)
 
 /* ---- threads ---- */
 
-static void run_one(struct guest *g)
+static void end_turn(struct compute *self)
+{
+    sched.running--;
+    sched.stuck -= self->stuck;
+    *self = (struct compute){0};
+}
+
+static void run_one(struct compute *self, struct guest *g)
 {
     g->state = GUEST_RUNNING;
+    self->began = clock_mono_ns();
     if (!sched.running++)
         pthread_cond_signal(&sched.computing);
     sched.turns++;
@@ -209,7 +225,7 @@ static void run_one(struct guest *g)
     if (turn == GUEST_TURN_DONE || signal)
         guest_end(g, turn == GUEST_TURN_DONE ? 0 : signal);
     pthread_mutex_lock(&sched.lock);
-    sched.running--;
+    end_turn(self);
     if (turn == GUEST_TURN_DONE || signal) {
         end_later(g);
     } else if (atomic_load(&g->kill)) { /* came while we took the lock */
@@ -221,20 +237,35 @@ static void run_one(struct guest *g)
     }
 }
 
+/* As many threads compute as there are cores, and one more for each that is stuck. */
 static void *compute(void *arg)
 {
-    (void)arg;
     pthread_mutex_lock(&sched.lock);
     for (;;) {
-        struct guest *g = list_first(&sched.queue, struct guest, link);
+        struct guest *g = sched.running < sched.cores + sched.stuck
+                              ? list_first(&sched.queue, struct guest, link)
+                              : NULL;
         if (!g) {
             pthread_cond_wait(&sched.work, &sched.lock);
             continue;
         }
         list_remove(&g->link);
-        run_one(g);
+        run_one(arg, g);
     }
     return NULL;
+}
+
+static void look_for_stuck(void)
+{
+    int64_t now = clock_mono_ns();
+    for (unsigned i = 0; i < sched.thread_count; i++) {
+        struct compute *t = &sched.threads[i];
+        if (t->began && !t->stuck && now - t->began > STUCK_NS) {
+            t->stuck = true;
+            sched.stuck++;
+            pthread_cond_signal(&sched.work);
+        }
+    }
 }
 
 static void *tick(void *arg)
@@ -248,6 +279,7 @@ static void *tick(void *arg)
         while (!sched.running && idle > IDLE_TICKS)
             pthread_cond_wait(&sched.computing, &sched.lock);
         seen = sched.turns;
+        look_for_stuck();
         pthread_mutex_unlock(&sched.lock);
         nanosleep(&(struct timespec){.tv_nsec = SCHED_TICK_MS * NSEC_PER_MSEC}, NULL);
         wasmtime_engine_increment_epoch(runtime_engine());
@@ -271,11 +303,14 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
         .ready = wake_ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};
     if (sched.epoll < 0 || sched.wake.fd < 0 || sched_watch_add(&sched.wake) < 0)
         return fail(err, errno, "set up the scheduler");
-    if (!threads)
-        threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) + 2;
-    for (unsigned i = 0; i <= threads; i++) {
+    sched.cores = threads ? threads : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+    sched.thread_count = sched.cores + THREADS_MORE;
+    sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
+    if (!sched.threads)
+        return fail(err, ENOMEM, "set up the scheduler");
+    for (unsigned i = 0; i <= sched.thread_count; i++) {
         pthread_t thread;
-        int r = pthread_create(&thread, NULL, i ? compute : tick, NULL);
+        int r = pthread_create(&thread, NULL, i ? compute : tick, i ? &sched.threads[i - 1] : NULL);
         if (r)
             return fail(err, r, "start a thread of the scheduler");
         pthread_setname_np(thread, i ? "compute" : "tick");

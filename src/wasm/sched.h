@@ -3,7 +3,8 @@
  * wait for. A ticker advances Wasmtime's epoch while anything computes, so that every guest yields after a slice.
  *
  * One lock guards the queue, the heap and the state of every guest. The control thread alone takes guests out of PARKED, by
- * sched_turn(). Host calls that block the kernel (disk) hold their thread; there are more threads than cores for that. */
+ * sched_turn(). A thread whose turn does not end (a
+ * bulk memory operation, a slow disk) keeps nobody waiting: one of the spare threads goes on in its place. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,8 +25,8 @@ struct sched_watch {
 
 enum { SCHED_TICK_MS = 2 };
 
-/* Starts threads compute threads (0: as many as cores and two) and the ticker. ended is called on the control thread for each
- * guest that has ended by itself. */
+/* Starts the ticker and the compute threads, of which threads (0: as many as there are cores) compute at a
+ * time. ended is called on the control thread for each guest that has ended by itself. */
 int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *err);
 int sched_watch_add(struct sched_watch *w);
 void sched_watch_change(struct sched_watch *w, uint32_t events);

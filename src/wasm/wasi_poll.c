@@ -34,12 +34,14 @@ static struct subscription subscription_at(const uint8_t *p)
     return s;
 }
 
-/* When the subscription is due, on the monotonic clock. */
-static int64_t due(const struct guest *g, const struct subscription *s)
+/* When the subscription is due, on the monotonic clock, which says now. */
+static int64_t due(const struct guest *g, const struct subscription *s, int64_t now)
 {
-    uint64_t now = s->absolute ? (uint64_t)(s->id == 0 ? clock_wall_ns() : clock_mono_ns()) : 0;
-    uint64_t left = s->absolute ? (s->timeout > now ? s->timeout - now : 0) : s->timeout;
-    int64_t from = s->absolute ? clock_mono_ns() : g->wait.since;
+    if (s->absolute && s->id == 1)
+        return s->timeout > INT64_MAX ? INT64_MAX : (int64_t)s->timeout;
+    uint64_t wall = s->absolute ? (uint64_t)clock_wall_ns() : 0;
+    uint64_t left = s->timeout > wall ? s->timeout - wall : 0;
+    int64_t from = s->absolute ? now : g->wait.since;
     return left > (uint64_t)(INT64_MAX - from) ? INT64_MAX : from + (int64_t)left;
 }
 
@@ -101,7 +103,7 @@ static void want(struct guest *g, int fd, uint32_t events)
     g->wait.fds[g->wait.count++] = (struct sched_watch){.fd = fd, .events = events};
 }
 
-static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count)
+static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count, int64_t now)
 {
     struct guest *g = c->guest;
     g->wait.deadline = INT64_MAX;
@@ -109,7 +111,7 @@ static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct subscription s = subscription_at(in + (size_t)SUBSCRIPTION * i);
         if (s.tag == TAG_CLOCK) {
-            int64_t at = due(g, &s);
+            int64_t at = due(g, &s, now);
             g->wait.deadline = at < g->wait.deadline ? at : g->wait.deadline;
             continue;
         }
@@ -134,9 +136,9 @@ static uint32_t poll_oneoff(struct wasi_call *c)
     struct answer a = {.events = wasi_bytes(c, c->args[1], (uint64_t)EVENT * count)};
     if (!in || !a.events || !wasi_bytes(c, c->args[3], 4))
         return WASI_FAULT;
-    if (!c->resumed)
-        c->guest->wait.since = clock_mono_ns();
     int64_t now = clock_mono_ns();
+    if (!c->resumed)
+        c->guest->wait.since = now;
     for (uint32_t i = 0; i < count; i++) {
         struct subscription s = subscription_at(in + (size_t)SUBSCRIPTION * i);
         if (s.tag > TAG_WRITE)
@@ -145,10 +147,10 @@ static uint32_t poll_oneoff(struct wasi_call *c)
             check_fd(c, &s, &a);
         else if (s.id > 1)
             tell(&a, &s, WASI_NOTSUP, 0, false);
-        else if (due(c->guest, &s) <= now)
+        else if (due(c->guest, &s, now) <= now)
             tell(&a, &s, WASI_SUCCESS, 0, false);
     }
-    return a.count ? wasi_store32(c, c->args[3], a.count) : wait_for(c, in, count);
+    return a.count ? wasi_store32(c, c->args[3], a.count) : wait_for(c, in, count, now);
 }
 
 /* Parks until now: the others in the queue come first. */

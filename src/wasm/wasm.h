@@ -27,7 +27,7 @@ struct wasm_options {
     const char *worker; /* path of warren-wasm-worker */
     enum wasm_tenant tenant;
     unsigned pods_per_worker;
-    unsigned threads;      /* of a worker; 0: as many as cores and two */
+    unsigned threads;      /* of a worker; 0: as many as cores */
     uint64_t memory_limit; /* bytes of linear memory of a container whose spec has no limit */
 };
 

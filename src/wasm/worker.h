@@ -8,7 +8,7 @@ struct error;
 struct worker_options {
     int listen;       /* its socket, listening; taken over */
     const char *key;  /* which tenant it is for: given back to the supervisor */
-    unsigned threads; /* 0: as many as cores and two */
+    unsigned threads; /* 0: as many as cores */
 };
 
 /* Serves until the end; 0. */

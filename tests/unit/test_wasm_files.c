@@ -214,6 +214,22 @@ static void who_is_attached_gets_what_is_written(void **state)
     pods_run(attaching);
 }
 
+static void all_of_wasi(void)
+{
+    autofree char *out = NULL;
+    struct container_spec c = {
+        .pod = "pod", .id = "wasi", .args = ARGS("/wasi.wasm", "all"), .env = "[\"A=1\"]"};
+    uint32_t status = container_run(&c, &out);
+    assert_string_equal(out, "stdout F all as specified\n");
+    assert_int_equal(status, 42);
+}
+
+static void each_function_of_wasi_preview_1_does_what_is_specified(void **state)
+{
+    (void)state;
+    pods_run(all_of_wasi);
+}
+
 static void start_pod(void)
 {
     pod_start("pod", "default");
@@ -229,6 +245,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_function_of_wasi_preview_1_does_what_is_specified),
         cmocka_unit_test(the_layers_are_merged_with_whiteouts_and_opaque_directories),
         cmocka_unit_test(writes_go_to_the_upper_directory_alone),
         cmocka_unit_test(bind_mounts_are_there_and_their_symlinks_do_not_lead_out),
