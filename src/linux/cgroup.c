@@ -57,21 +57,29 @@ static int make_directory(const struct cgroup_host *h, const struct cgroup_hiera
     return e ? e : inherit_cpuset(dir, "cpuset.mems");
 }
 
-static int make_in(const struct cgroup *g, const struct cgroup_hierarchy *y, struct error *err)
+static int make_all(const struct cgroup_host *h, const struct cgroup_hierarchy *y, char *path)
 {
-    char path[PATH_MAX];
-    int e = cgroup_file(g, y, "", path);
-    /* most often only the last is missing */
-    size_t base = strlen(y->base);
-    for (char *p = path + base + 1; !e; p++) {
+    int e = 0;
+    for (char *p = path + strlen(y->base) + 1; !e; p++) {
         p += strcspn(p, "/");
         char c = *p;
         *p = 0;
-        e = make_directory(g->host, y, path);
+        e = make_directory(h, y, path);
         *p = c;
         if (!c)
             break;
     }
+    return e;
+}
+
+static int make_in(const struct cgroup *g, const struct cgroup_hierarchy *y, struct error *err)
+{
+    char path[PATH_MAX];
+    int e = cgroup_file(g, y, "", path);
+    if (!e)
+        e = make_directory(g->host, y, path); /* most often only the last is missing */
+    if (e == -ENOENT)
+        e = make_all(g->host, y, path);
     return e ? fail(err, e, "make the cgroup '%s'", path) : 0;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/str.h"
@@ -27,21 +29,52 @@ static void number(const int64_t *n, char text[24])
         snprintf(text, 24, "*");
 }
 
-static int set_rule(const struct cgroup *g, const struct oci_device_rule *rule, struct error *err)
+/* devices.allow and devices.deny, opened once for all rules. */
+struct rule_files {
+    int fds[2];
+};
+
+static void rule_files_done(struct rule_files *f)
+{
+    close_fd(&f->fds[0]);
+    close_fd(&f->fds[1]);
+}
+CLEANUP_DONE(rule_files, struct rule_files);
+
+static int write_rule(struct rule_files *f, const struct cgroup *g, bool allow, const char *text,
+                      struct error *err)
+{
+    const char *file = allow ? "devices.allow" : "devices.deny";
+    const struct cgroup_hierarchy *y = cgroup_find(g->host, CGROUP_DEVICES);
+    int *fd = &f->fds[allow];
+    char path[PATH_MAX];
+    if (!y)
+        return fail_plain(
+            err, EOPNOTSUPP,
+            "linux.resources.devices: this machine has no cgroup controller 'devices'");
+    if (*fd < 0 && cgroup_file(g, y, file, path) == 0)
+        *fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (*fd < 0 || pwrite(*fd, text, strlen(text), 0) < 0)
+        return fail(err, errno, "cgroup '%s': set %s to '%s'", g->path, file, text);
+    return 0;
+}
+
+static int set_rule(struct rule_files *f, const struct cgroup *g,
+                    const struct oci_device_rule *rule, struct error *err)
 {
     const char *type = str_empty(rule->type) ? "a" : rule->type;
     const char *access = str_empty(rule->access) ? "rwm" : rule->access;
-    char major[24], minor[24];
+    char major[24], minor[24], text[80];
     number(rule->major, major);
     number(rule->minor, minor);
-    const char *file = rule->allow ? "devices.allow" : "devices.deny";
-    if (*type == 'a' && strspn(access, "rwm") == 3 && *major == '*' && *minor == '*')
-        return cgroup_set(g, CGROUP_DEVICES, file, "a", err);
-    if (*type != 'a')
-        return cgroup_setf(g, CGROUP_DEVICES, err, file, "%s %s:%s %s", type, major, minor, access);
+    bool all = *type == 'a';
+    if (all && strspn(access, "rwm") == 3 && *major == '*' && *minor == '*')
+        return write_rule(f, g, rule->allow, "a", err);
     /* the kernel takes "a" for everything only */
-    int e = cgroup_setf(g, CGROUP_DEVICES, err, file, "b %s:%s %s", major, minor, access);
-    return e ? e : cgroup_setf(g, CGROUP_DEVICES, err, file, "c %s:%s %s", major, minor, access);
+    snprintf(text, sizeof text, "%s %s:%s %s", all ? "b" : type, major, minor, access);
+    int e = write_rule(f, g, rule->allow, text, err);
+    text[0] = 'c';
+    return e || !all ? e : write_rule(f, g, rule->allow, text, err);
 }
 
 static int check_rule(const struct oci_device_rule *rule, size_t i, struct error *err)
@@ -83,8 +116,9 @@ int cgroup_limit_devices(const struct cgroup *g, const struct oci_resources *r, 
     }
     if (g->host->version == 2)
         return cgroup_attach_device_program(g, rules, n, err);
+    auto(rule_files) struct rule_files files = {{-1, -1}};
     int e = 0;
     for (size_t i = 0; !e && i < n; i++)
-        e = set_rule(g, &rules[i], err);
+        e = set_rule(&files, g, &rules[i], err);
     return e;
 }
