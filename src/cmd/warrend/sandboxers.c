@@ -37,14 +37,20 @@ struct sandboxers {
     char *names[HANDLERS_MAX];
 };
 
-static bool answers(const char *path)
+/* The process that listens at path; 0 where none does. */
+static pid_t listener(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t size = sizeof peer;
     if (strlen(path) >= sizeof address.sun_path)
-        return false;
+        return 0;
     strcpy(address.sun_path, path);
     autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return 0;
+    return peer.pid;
 }
 
 static void look_after(uv_timer_t *timer);
@@ -97,7 +103,7 @@ static void look_after(uv_timer_t *timer)
     struct child *c = timer->data;
     if (c->running || c->stopping || c->closing)
         return;
-    if ((c->peer && c->peer->ops->connected(c->peer)) || answers(c->socket))
+    if ((c->peer && c->peer->ops->connected(c->peer)) || listener(c->socket))
         return;
     int r = spawn(c);
     if (r < 0)
@@ -140,7 +146,7 @@ static int start_child(struct child *c, const char *technique, const struct sett
     uv_timer_init(loop_uv(), &c->timer);
     c->timer.data = c;
     uv_timer_start(&c->timer, look_after, PROBE_MS, PROBE_MS);
-    if (!answers(c->socket) && (r = spawn(c)) < 0)
+    if (!listener(c->socket) && (r = spawn(c)) < 0)
         return fail(err, r, "start the sandboxer '%s' (%s)", technique, c->program);
     return 0;
 }
@@ -270,7 +276,8 @@ void sandboxers_stop(struct sandboxers *s)
     for (size_t i = 0; s && i < ARRAY_SIZE(s->children); i++) {
         struct child *c = &s->children[i];
         c->stopping = true;
-        if (c->running)
-            uv_process_kill(&c->process, SIGTERM);
+        pid_t pid = c->running ? c->process.pid : c->socket ? listener(c->socket) : 0;
+        if (pid > 0)
+            kill(pid, SIGTERM);
     }
 }

@@ -16,5 +16,5 @@ struct sandboxers;
 int sandboxers_start(struct sandboxers **ret, const struct settings *config,
                      const struct engine_handler **ret_handlers, size_t *ret_count,
                      struct error *err);
-/* Lets those go that were started here (SIGTERM); what they hold goes on. NULL is allowed. */
+/* Lets go those of our own directory (SIGTERM), whoever started them; what they hold goes on. NULL is allowed. */
 void sandboxers_stop(struct sandboxers *s);
