@@ -56,12 +56,11 @@ static void report_end(struct engine *e, struct container_record *c,
                          .finished_ns = s->exited_ns ? s->exited_ns : clock_wall_ns(),
                          .oom_killed = s->oom_killed,
                          .message = s->message};
-    if (c->container.state == CONTAINER_CREATED && !c->starting) {
-        if (!s->started_ns)
-            return; /* made there, never started: as it is here */
-        /* started and ended while nobody here was looking */
+    if (c->container.state == CONTAINER_CREATED && !c->starting && !s->started_ns)
+        return; /* made there, never started: as it is here */
+    /* started and ended while nobody here was looking, or before the start was answered */
+    if (!c->container.started_ns)
         c->container.started_ns = s->started_ns;
-    }
     container_ended(e, c, &how);
 }
 
