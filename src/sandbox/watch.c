@@ -76,32 +76,46 @@ static void add_sandbox(Message *m, struct arena *a, const struct sandbox *sb)
         process_state(a, p);
 }
 
-/* Fills one message with what comes after serial; returns whether that was all. */
-static bool fill_piece(struct watching *w, struct arena *a, Message *m, uint64_t *serial)
+/* Where the snapshot goes on: after last, or, where that has gone meanwhile, at the first that is younger. */
+static struct list *next_place(const struct sandboxer *s, const struct sandbox *last)
 {
-    struct sandbox *sb;
+    if (!last)
+        return s->all.next;
+    if (!last->gone)
+        return last->table.next;
+    struct list *at = s->all.next;
+    while (at != &s->all && container_of(at, struct sandbox, table)->serial <= last->serial)
+        at = at->next;
+    return at;
+}
+
+/* Fills one message with what comes after *last, which moves on (with its reference). Returns whether that was all. */
+static bool fill_piece(struct watching *w, struct arena *a, Message *m, struct sandbox **last)
+{
     m->sandboxes = arena_array(a, Warren__Sandbox__V1__SandboxState *, PIECE);
-    list_each(sb, &w->s->all, table)
-    {
-        if (sb->serial <= *serial || sb->making)
+    for (struct list *at = next_place(w->s, *last); at != &w->s->all; at = at->next) {
+        struct sandbox *sb = container_of(at, struct sandbox, table);
+        if (sb->making)
             continue;
         if (m->n_sandboxes + m->n_processes >= PIECE / 2)
             return false;
         add_sandbox(m, a, sb);
-        *serial = sb->serial;
+        sandbox_ref(sb);
+        sandbox_unref(*last);
+        *last = sb;
     }
     return true;
 }
 
 static int send_snapshot(struct watching *w, struct error *err)
 {
-    uint64_t serial = 0;
-    for (bool first = true, last = false; !last; first = false) {
+    auto(sandbox_unref) struct sandbox *last = NULL;
+    for (bool first = true, end = false; !end; first = false) {
         auto(arena) struct arena a = {0};
         Message *m = message_new(w, &a);
-        last = fill_piece(w, &a, m, &serial);
+        end = fill_piece(w, &a, m, &last);
         m->snapshot_begin = first;
-        m->snapshot_end = last;
+        m->snapshot_end = end;
         int r = rpc_send(w->call, m, err);
         if (r < 0)
             return r;
