@@ -67,8 +67,9 @@ static void build_done(struct build *b)
     strv_free(b->global_args);
     strv_free(b->used_args);
     close_fd(&b->dir);
-    if (*b->dir_path)
+    if (b->dir_path)
         dir_remove(AT_FDCWD, b->dir_path, NULL);
+    free(b->dir_path);
 }
 CLEANUP_DONE(build, struct build);
 
@@ -124,22 +125,23 @@ static int open_context(struct build *b, struct error *err)
     auto(tar_input) struct tar_input t = {0};
     char digest[DIGEST_TEXT];
     uint64_t bytes;
-    snprintf(b->dir_path, sizeof b->dir_path, "/var/tmp/warren-build.XXXXXX");
-    if (!mkdtemp(b->dir_path)) {
-        *b->dir_path = 0;
-        return fail(err, errno, "make a directory in /var/tmp");
-    }
+    int r = image_scratch_dir(b->options->images, &b->dir_path, err);
+    if (r < 0)
+        return r;
     b->dir = open(b->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (b->dir < 0 || mkdirat(b->dir, "context", 0755) < 0)
         return fail(err, errno, "make a directory in '%s'", b->dir_path);
     int root = openat(b->dir, "context", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || tree_push(&b->context, root) < 0)
         return fail(err, errno, "open a directory in '%s'", b->dir_path);
-    int r = tar_input_open(&t, b->options->context, CONTEXT_ENTRIES_MAX, err);
+    r = tar_input_open(&t, b->options->context, CONTEXT_ENTRIES_MAX, err);
     if (!r)
         r = tar_extract(&t, root, &options, &bytes, err);
     if (!r)
         r = tar_input_finish(&t, digest, err);
+    /* a tar that was cut between two entries looks whole */
+    if (!r && b->options->cancelled && __atomic_load_n(b->options->cancelled, __ATOMIC_ACQUIRE))
+        r = fail_plain(err, ECANCELED, "it ended too early");
     return r < 0 ? fail_in(err, r, "the build's context") : 0;
 }
 

@@ -26,7 +26,10 @@ struct build_options {
     char *const *args;      /* "NAME=value" of --build-arg; may be NULL */
     char *const *labels;    /* "key=value"; may be NULL */
     const char *target;     /* the stage to end with; NULL: the last */
-    bool quiet;             /* only the id is said */
+    const bool
+        *cancelled; /* set (atomically) by who writes the context, before its end, where it is
+                             * not whole; may be NULL */
+    bool quiet;     /* only the id is said */
     /* What is said: lines of docker's JSON stream, without their newline's end; may be NULL. */
     void (*say)(void *arg, const char *line, size_t len);
     void *arg;

@@ -25,7 +25,7 @@ struct stage {          /* what an image is becoming */
 struct build {
     const struct build_options *options;
     int dir; /* temporary: context/, and a file and a directory a layer */
-    char dir_path[64];
+    char *dir_path;
     struct tree context;
     struct ignore ignore;
     struct dockerfile file;

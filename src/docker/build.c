@@ -103,6 +103,7 @@ void serve_build(struct docker *d, struct http_request *r)
     struct error err = {0};
     struct job job;
     int status = read_options(d, r, &b, &err);
+    b.options.cancelled = &job.cancelled;
     if (!status)
         status = job_start(&job, run, &b, &err);
     if (status < 0) {

@@ -84,8 +84,11 @@ void job_feed(struct job *j, struct http_request *r)
     autofree char *chunk = malloc(JOB_CHUNK);
     bool wanted = true;
     /* what the thread does not want is read all the same, since clients listen only when they have sent everything */
-    for (ssize_t n; chunk && (n = http_read(r, chunk, JOB_CHUNK, NULL)) > 0;)
+    ssize_t n = -1;
+    while (chunk && (n = http_read(r, chunk, JOB_CHUNK, NULL)) > 0)
         wanted = wanted && feed_all(j, chunk, (size_t)n);
+    if (n < 0)
+        __atomic_store_n(&j->cancelled, true, __ATOMIC_RELEASE);
     close_fd(&j->feed);
 }
 

@@ -25,6 +25,7 @@ struct job {
     int feed, drain; /* ours, non-blocking */
     struct co *waiter;
     bool done;
+    bool cancelled; /* the body ended early; set atomically, before feed is closed */
     bool streaming; /* the answer has begun */
     int status;
     struct error err;

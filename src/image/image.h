@@ -129,6 +129,10 @@ int64_t image_parse_time(const char *text);
 int image_read_blob(struct image_store *s, const char *digest, struct buffer *out,
                     struct error *err);
 
+/* [disk] A new directory on the store's file system, for what is made before it is an image; what a crash leaves of it is
+ * removed at the next open. *ret_path: malloced; the caller removes the directory. */
+int image_scratch_dir(struct image_store *s, char **ret_path, struct error *err);
+
 struct image_usage {
     uint64_t bytes, inodes;
     char *mountpoint; /* the store's directory; owned by the store */

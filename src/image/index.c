@@ -62,6 +62,19 @@ int image_lower_dirs(struct image_store *s, const struct image *image, char ***r
     return 0;
 }
 
+int image_scratch_dir(struct image_store *s, char **ret_path, struct error *err)
+{
+    char id[ID_LEN + 1];
+    id_new(id);
+    autofree char *path = str_format("%s/ingest/%s", s->dir, id);
+    if (!path)
+        return fail(err, ENOMEM, "make a directory");
+    if (mkdir(path, 0700) < 0)
+        return fail(err, errno, "make directory '%s'", path);
+    *ret_path = take_ptr(&path);
+    return 0;
+}
+
 uint64_t image_layer_size(struct image_store *s, const char *chain_id)
 {
     autounlock held = hold(&s->lock);

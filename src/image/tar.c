@@ -29,8 +29,10 @@ static la_ssize_t give(struct archive *a, void *arg, const void **ret)
     size_t size = 0;
     la_int64_t offset = 0;
     int r = archive_read_data_block(t->filter, ret, &size, &offset);
-    if (r == ARCHIVE_EOF)
+    if (r == ARCHIVE_EOF) {
+        t->ended = true;
         return 0;
+    }
     if (r != ARCHIVE_OK) {
         t->broken = archive_says(t->filter);
         archive_set_error(a, EIO, "%s", t->broken);
@@ -84,6 +86,8 @@ void tar_input_done(struct tar_input *t)
 
 int tar_input_next(struct tar_input *t, struct archive_entry **ret, struct error *err)
 {
+    if (t->cut)
+        return 0;
     /* ARCHIVE_WARN is what a name that is not ASCII gets in the C locale; the name itself is whole
      */
     int r = archive_read_next_header(t->tar, ret);
@@ -102,6 +106,7 @@ int tar_input_next(struct tar_input *t, struct archive_entry **ret, struct error
     if (archive_entry_size(*ret) > ENTRY_SIZE_MAX || archive_entry_size(*ret) < 0)
         return fail_plain(err, EFBIG, "archive entry '%s' says it is larger than 1 TiB",
                           tar_show_name(archive_entry_pathname(*ret), shown));
+    t->expected = (uint64_t)archive_entry_size(*ret);
     return 1;
 }
 
@@ -133,8 +138,13 @@ int tar_input_copy(struct tar_input *t, int fd, struct digester *digest, uint64_
                 size = (uint64_t)offset;
             break;
         }
-        if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
+        if (r != ARCHIVE_OK && r != ARCHIVE_WARN) {
+            /* docker build -f ends its context so, where the Dockerfile is not in it */
+            t->cut = t->ended && !t->broken && size == t->expected;
+            if (t->cut)
+                break;
             return fail_plain(err, EINVAL, "read: %s", archive_says(t->tar));
+        }
         if (digest && (uint64_t)offset != size)
             return fail_plain(err, EINVAL, "it is sparse, which no image's file is");
         r = write_at(fd, data, len, offset);

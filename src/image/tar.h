@@ -20,6 +20,9 @@ struct tar_input {
     struct digester digest;
     const char *broken; /* what the decompressor said, owned by it */
     int fd;
+    bool ended;        /* the decompressor has no more */
+    bool cut;          /* the archive ended behind its last file's data, without the padding */
+    uint64_t expected; /* size of the current entry's data */
     uint64_t entries, entries_max;
 };
 

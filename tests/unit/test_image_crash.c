@@ -39,8 +39,8 @@ static void make_image(struct pack *p, int number, size_t size)
     pack_done(&layers[1]);
 }
 
-/* In the child: loads and removes for ever. */
-static _Noreturn void work(const char *dir, const struct pack *archives)
+/* In the child: loads and removes for ever, with a byte a step. */
+static _Noreturn void work(const char *dir, const struct pack *archives, int steps)
 {
     struct image_store *s;
     if (image_store_open(&s, dir, NULL) < 0)
@@ -55,12 +55,16 @@ static _Noreturn void work(const char *dir, const struct pack *archives)
         if (image_load(s, fd, NULL, &names, NULL) == 0)
             strv_free(names);
         close(fd);
+        if (write(steps, "", 1) < 0)
+            _exit(1);
         autofree char *loaded = str_format("image%d", i % IMAGES);
         if (image_find(s, loaded, &image, NULL) == 0) {
             image_tag(s, image, other, NULL);
             image_unref(image);
         }
         image_remove(s, name, true, NULL, NULL, NULL);
+        if (write(steps, "", 1) < 0)
+            _exit(1);
         image_remove(s, other, true, NULL, NULL, NULL);
     }
 }
@@ -120,13 +124,21 @@ static void a_store_that_was_killed_at_any_moment_is_whole_when_it_is_opened_aga
     for (int i = 0; i < KILLS; i++) {
         image_store_free(t.store);
         t.store = NULL;
+        int steps[2];
+        assert_int_equal(pipe(steps), 0);
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (!pid)
-            work(t.dir, archives);
-        usleep((useconds_t)(rand() % 60000));
+            work(t.dir, archives, steps[1]);
+        close(steps[1]);
+        /* some steps first, however slow the disk is, then anywhere in the next */
+        char byte;
+        for (int n = rand() % 5; n && read(steps[0], &byte, 1) == 1; n--)
+            ;
+        usleep((useconds_t)(rand() % 20000));
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
+        close(steps[0]);
         test_store_reopen(&t);
         seen += check(&t);
     }
