@@ -85,8 +85,9 @@ static int describe(struct engine *e, struct container_record *c, struct arena *
     return 0;
 }
 
+/* *ret_started_ns is taken before the program runs, which may end before the answer is here. */
 static int ask(struct container_record *c, const struct peer_container *request, pid_t *ret_pid,
-               struct error *err)
+               int64_t *ret_started_ns, struct error *err)
 {
     struct peer *peer = pod_peer(record_pod(c))->peer;
     c->at_peer = true;
@@ -98,6 +99,7 @@ static int ask(struct container_record *c, const struct peer_container *request,
         r = peer->ops->create(peer, request, ret_pid, err);
     }
     pid_t pid = 0;
+    *ret_started_ns = clock_wall_ns();
     if (r == 0)
         r = peer->ops->start(peer, c->container.id, "", &pid, err);
     c->epoch = pod_peer(record_pod(c))->epoch;
@@ -128,13 +130,14 @@ static int start_held(struct engine *e, struct container_record *c, struct error
     auto(arena) struct arena arena = {0};
     struct peer_container request;
     pid_t pid = 0;
+    int64_t started_ns = 0;
     struct error why = {0};
     bool asked = false;
     c->starting = true;
     int r = describe(e, c, &arena, &request, &why);
     if (r == 0) {
         asked = true;
-        r = ask(c, &request, &pid, &why);
+        r = ask(c, &request, &pid, &started_ns, &why);
     }
     if (r < 0 && asked)
         undo(c);
@@ -144,8 +147,7 @@ static int start_held(struct engine *e, struct container_record *c, struct error
         container_start_failed(e, c, &why);
         return fail_with(err, &why);
     }
-    container_started(e, c, pid,
-                      c->container.started_ns ? c->container.started_ns : clock_wall_ns());
+    container_started(e, c, pid, c->container.started_ns ? c->container.started_ns : started_ns);
     if (c->ended_early)
         container_end_now(e, c);
     co_queue_wake_all(&c->changed);
