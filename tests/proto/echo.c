@@ -73,7 +73,8 @@ static int big(struct rpc_call *call, const void *request, void *response, struc
 {
     const Warren__Test__Words *q = request;
     Warren__Test__Words *a = response;
-    (void)err;
+    if (q->number < 0 || q->number > 64 << 20)
+        return fail_plain(err, ERANGE, "number: expected 0 to %d", 64 << 20);
     a->data.len = (size_t)q->number;
     a->data.data = arena_alloc(rpc_arena(call), a->data.len);
     return 0;

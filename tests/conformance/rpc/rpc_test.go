@@ -86,7 +86,8 @@ func serveOurs(t *testing.T) string {
 	}
 	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
 	for range 200 {
-		if _, err := os.Stat(path); err == nil {
+		if conn, err := net.Dial("unix", path); err == nil {
+			conn.Close()
 			return path
 		}
 		time.Sleep(10 * time.Millisecond)
