@@ -72,8 +72,8 @@ void client_call_finish(struct client_call *call, enum rpc_status status, const 
         return;
     call->done = true;
     call->status = status;
-    if (text && *text)
-        call->text = strdup(text);
+    free(call->text); /* a grpc-message whose status never came */
+    call->text = text && *text ? strdup(text) : NULL;
     list_remove(&call->link);
     if (call->conn)
         client_conn_check(call->conn);
