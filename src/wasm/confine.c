@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -34,6 +35,10 @@ int worker_confine(struct error *err)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    /* no network and no IPC of the host's; who may not unshare has no capability to lose either */
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0 && errno != EPERM && errno != EINVAL &&
+        errno != ENOSPC)
+        return fail(err, errno, "leave the host's network");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(err, errno, "give up new privileges");
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* huge pages would make small instances large */

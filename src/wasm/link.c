@@ -27,6 +27,7 @@ struct link {
     int events;
     uint32_t last_tag;
     struct buffer in, out;
+    size_t sent; /* of out: what is left is not moved at every turn */
     struct list pending;
     struct link_handler handler;
 };
@@ -81,8 +82,9 @@ static void want(struct link *l, int events)
 
 static void flush(struct link *l)
 {
-    while (!l->dead && l->out.len) {
-        ssize_t n = send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (!l->dead && l->sent < l->out.len) {
+        ssize_t n =
+            send(l->fd, l->out.data + l->sent, l->out.len - l->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN) {
@@ -91,7 +93,11 @@ static void flush(struct link *l)
         }
         if (n < 0)
             break;
-        buffer_consume(&l->out, (size_t)n);
+        l->sent += (size_t)n;
+    }
+    if (l->sent == l->out.len) {
+        buffer_clear(&l->out);
+        l->sent = 0;
     }
     if (!l->dead)
         want(l, UV_READABLE | (l->out.len ? UV_WRITABLE : 0));

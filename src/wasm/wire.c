@@ -131,6 +131,8 @@ char **wire_list(struct wire_reader *r)
         return NULL;
     }
     char **v = calloc(n + 1ul, sizeof *v);
+    if (!v)
+        r->bad = true;
     for (uint32_t i = 0; v && i < n; i++)
         v[i] = (char *)(uintptr_t)wire_text(r);
     return v;

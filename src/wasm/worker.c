@@ -17,12 +17,13 @@
 #include "wasm/sched.h"
 #include "wasm/wire.h"
 
-enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30 };
+enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30, OUT_KEPT = 1 << 20 };
 
 struct connection {
     struct sched_watch watch; /* first: freed as it */
     struct buffer in, out;
-    bool known; /* its first byte has come */
+    size_t sent; /* of out: what is left is not moved at every turn */
+    bool known;  /* its first byte has come */
 };
 
 static struct {
@@ -47,15 +48,23 @@ static void connection_close(struct connection *c)
 
 static bool connection_flush(struct connection *c)
 {
-    while (c->out.len) {
-        ssize_t n = send(c->watch.fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (c->sent < c->out.len) {
+        ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN)
             return false;
         if (n < 0)
             break;
-        buffer_consume(&c->out, (size_t)n);
+        c->sent += (size_t)n;
+    }
+    if (c->sent == c->out.len) {
+        if (c->out.size > OUT_KEPT) /* a HELLO's answer was large */
+            buffer_done(&c->out);
+        else
+            buffer_clear(&c->out);
+        c->sent = 0;
     }
     uint32_t events = EPOLLIN | (c->out.len ? EPOLLOUT : 0);
     if (events != c->watch.events)

@@ -14,6 +14,7 @@ struct worker_options {
 /* Serves until the end; 0. */
 int worker_run(const struct worker_options *options, struct error *err);
 
-/* Gives up what this process may do but to read and write files: no_new_privs, no capability but those that pass over files'
- * permissions and ownership, none in the bounding set. Before threads. */
+/* Gives up what this process may do but to read and write files: network and IPC namespaces of its own, no_new_privs, no
+ * capability but those that pass over files' permissions and ownership (CHOWN, DAC_OVERRIDE, FOWNER, FSETID), none in the bounding
+ * set. Before threads. */
 int worker_confine(struct error *err);
