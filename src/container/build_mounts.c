@@ -57,6 +57,8 @@ static int parse_overlay(char *const *options, struct arena *a, struct recipe_ro
             ret->work = arena_strdup(a, v);
         else if (str_eq(o, "ro"))
             ret->readonly = true;
+        else if (str_eq(o, "volatile"))
+            ret->unsynced = true;
         else if (!str_eq(o, "rw") && !str_eq(o, "index=off"))
             return fail_plain(err, EINVAL, "rootfs: overlay option '%s' is not known", o);
     }
@@ -114,6 +116,8 @@ int build_rootfs(struct builder *b, struct error *err)
     }
     if (readonly)
         r->flags |= RECIPE_ROOT_READONLY;
+    if (from.unsynced && from.upper)
+        r->flags |= RECIPE_ROOT_VOLATILE;
     int e = 0;
     for (size_t i = 0; !e && from.lower && from.lower[i]; i++)
         e = check_directory(from.lower[i], "lowerdir", err);

@@ -71,10 +71,12 @@ struct recipe_rootfs {
     const char *upper, *work; /* NULL, both: the overlay is read-only */
     const char *dir;          /* the directory, where it is no overlay */
     bool readonly;            /* beside the spec's root.readonly */
+    bool unsynced;            /* overlay's volatile: its end does not wait for the whole disk to be
+                                 synced; the upper directory is then good for one mount */
 };
 
 /* From a mount as it travels in Task.Create (containerd.types.Mount): type overlay (options
- * lowerdir=A:B, with \: for a colon, lowerdir+=A any number of times, upperdir=, workdir=, ro) or
+ * lowerdir=A:B, with \: for a colon, lowerdir+=A any number of times, upperdir=, workdir=, ro, volatile) or
  * bind (source). *ret and its strings live in a. */
 int recipe_rootfs_parse(const char *type, const char *source, char *const *options, struct arena *a,
                         struct recipe_rootfs *ret, struct error *err);

@@ -29,6 +29,7 @@ enum recipe_flag {
     RECIPE_HAS_SCHEDULER = 1 << 9,
     RECIPE_HAS_PERSONALITY = 1 << 10,
     RECIPE_CGROUP2 = 1 << 11, /* join[0] is the directory to be cloned into */
+    RECIPE_ROOT_VOLATILE = 1 << 12,
 };
 
 struct recipe_capabilities {

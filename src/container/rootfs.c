@@ -80,6 +80,8 @@ static int mount_overlay_old(const struct recipe *r, const char *at, struct erro
     if (r->upper && n < sizeof options)
         n += (size_t)snprintf(options + n, sizeof options - n, ",upperdir=%s,workdir=%s",
                               recipe_text(r, r->upper), recipe_text(r, r->work));
+    if (r->flags & RECIPE_ROOT_VOLATILE && n < sizeof options)
+        n += (size_t)snprintf(options + n, sizeof options - n, ",volatile");
     if (n >= sizeof options)
         return fail_plain(err, E2BIG,
                           "overlay root: the paths of its %u layers are longer than a page, which "
@@ -123,6 +125,9 @@ static int mount_overlay(struct child *c, struct error *err)
         e = set_string(r, fs, "upperdir", recipe_text(r, r->upper), err);
     if (!e && r->upper)
         e = set_string(r, fs, "workdir", recipe_text(r, r->work), err);
+    if (!e && r->flags & RECIPE_ROOT_VOLATILE &&
+        sys_fsconfig(fs, SYS_FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+        e = fail(err, errno, "overlay root: volatile");
     if (!e && sys_fsconfig(fs, SYS_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
         char text[256];
         int code = errno;

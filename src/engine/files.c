@@ -171,11 +171,13 @@ int files_rootfs(struct engine *e, const struct container_record *c, const struc
     m->type = arena_strdup(arena, "overlay");
     m->source = arena_strdup(arena, "overlay");
     m->target = arena_strdup(arena, "");
-    m->options = arena_array(arena, char *, 4);
+    m->options = arena_array(arena, char *, 5);
     m->options[0] = arena_strdup(arena, lower);
     if (!read_only) {
         m->options[1] = arena_printf(arena, "upperdir=%s/upper", dir);
         m->options[2] = arena_printf(arena, "workdir=%s/work", dir);
+        /* a container is started once: its end must not wait until the whole disk is synced */
+        m->options[3] = arena_strdup(arena, "volatile");
     }
     *ret = m;
     return 0;
