@@ -12,7 +12,7 @@
 #include "wasm/vfs.h"
 #include "wasm/wire_create.h"
 
-enum { TABLE_ELEMENTS_MAX = 1 << 20, TOKEN_WAIT_S = 30, TOKENS_MAX = 256 };
+enum { TABLE_ELEMENTS_MAX = 1 << 17, TOKEN_WAIT_S = 30, TOKENS_MAX = 256 };
 
 static struct map pods, containers;
 

@@ -322,7 +322,8 @@ static int start_new(struct wasm *w, const char *key, struct holder **ret, struc
         holder_died(h);
     if (r < 0) {
         release(h);
-        return fail_in(err, r, "start a worker for '%s'", key);
+        return fail_in(err, r, "start a worker for '%s' (%s/workers.log has its messages)", key,
+                       w->options.dir);
     }
     *ret = h;
     return 0;

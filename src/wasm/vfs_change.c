@@ -91,6 +91,15 @@ static int create(struct vfs *v, struct vfs_node *n, int flags, mode_t mode)
     return fd;
 }
 
+/* The file behind an O_PATH descriptor: the mount's source, whatever its name is by now. */
+static int reopen(int path_fd, int flags)
+{
+    char name[32];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", path_fd);
+    int fd = open(name, flags & ~O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_file(struct vfs_node *n, int flags)
 {
     const struct vfs_mount *m = n->mount;
@@ -98,10 +107,7 @@ static int open_file(struct vfs_node *n, int flags)
     int layer = vfs_layer_pin(m->layers[n->top]);
     if (layer < 0)
         return layer;
-    int fd = m->file ? open(vfs_layer_path(m->layers[n->top]), flags)
-                     : vfs_open_at(layer, vfs_below(n), flags, 0);
-    if (m->file && fd < 0)
-        fd = -errno;
+    int fd = m->file ? reopen(layer, flags) : vfs_open_at(layer, vfs_below(n), flags, 0);
     vfs_layer_unpin(m->layers[n->top]);
     if (fd < 0)
         return fd;

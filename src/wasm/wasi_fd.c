@@ -14,7 +14,8 @@
 #include "wasm/vfs.h"
 #include "wasm/wasi_io.h"
 
-enum { FDS_MAX = 1024, FIRST_FREE = 3 };
+/* Of a guest: the worker's descriptors are all its guests'. */
+enum { FDS_MAX = 256, FIRST_FREE = 3 };
 
 int wasi_fd_new(struct wasi *w, uint32_t *ret)
 {
