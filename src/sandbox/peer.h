@@ -38,8 +38,9 @@ struct peer_process_state {
 /* How the engine learns what happens; called on the loop, must not park. Strings live until it
  * returns. */
 struct peer_observer {
-    /* The sandboxer is there (again) and a snapshot follows: sandbox() and process() for each, then
-     * snapshot_end(): what the engine holds running and was not named is gone. */
+    /* The sandboxer is there (again), and a snapshot is about to be asked for: sandbox() and process() for each, then
+     * snapshot_end(). What the engine held at snapshot_begin and was not named is gone; what it made since may be
+     * missing, and is told by an event. A break of the stream that could be mended at once is told by nothing. */
     void (*snapshot_begin)(void *arg);
     void (*snapshot_end)(void *arg);
     void (*sandbox)(void *arg, const struct peer_sandbox_state *s);
