@@ -110,8 +110,7 @@ int image_create(struct image_store *s, const struct image *base, const int *lay
 int image_tag(struct image_store *s, const struct image *image, const char *reference,
               struct error *err);
 /* [disk] Removes a name; the last name (or an id) removes the image and the layers nobody else has,
- * unless it is pinned
- * (-EBUSY says by what; with force only the names go). *ret_untagged and *ret_deleted: what went;
+ * unless it is pinned (-EBUSY says by what; a name, with force, goes all the same). *ret_untagged and *ret_deleted: what went;
  * may be NULL. */
 int image_remove(struct image_store *s, const char *reference, bool force, char ***ret_untagged,
                  char ***ret_deleted, struct error *err);

@@ -61,12 +61,11 @@ static int decide(struct image_store *s, const char *reference, bool force, stru
     size_t first = 0;
     const char *pinned = map_next(&r->record->pins, &first);
     r->image = left == strv_len(r->names) && !pinned;
-    if (left == strv_len(r->names) && pinned && !force)
-        return fail_plain(
-            err, EBUSY,
-            "conflict: unable to remove '%s' (must be forced) - image %.12s is in use by container "
-            "%.12s",
-            reference, r->record->id + strlen("sha256:"), pinned);
+    if (left == strv_len(r->names) && pinned && !(force && by_name))
+        return fail_plain(err, EBUSY,
+                          "conflict: unable to remove '%s' - image %.12s is in use by container "
+                          "%.12s",
+                          reference, r->record->id + strlen("sha256:"), pinned);
     return 0;
 }
 

@@ -223,7 +223,7 @@ static void an_image_in_use_is_kept_and_says_by_whom(void **state)
     assert_int_equal(image_remove(t.store, "used", false, NULL, NULL, &err), -EBUSY);
     assert_non_null(strstr(err.message, "container-7"));
     assert_int_equal(image_remove(t.store, "used", true, NULL, NULL, &err), 0);
-    assert_int_equal(image_remove(t.store, image->id, true, NULL, NULL, &err), 0);
+    assert_int_equal(image_remove(t.store, image->id, true, NULL, NULL, &err), -EBUSY);
     assert_int_equal(test_store_count(&t, "layers"), 1);
     image_unpin(t.store, image->id, "container-7");
     assert_int_equal(image_remove(t.store, image->id, false, NULL, NULL, &err), 0);
