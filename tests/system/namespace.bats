@@ -106,3 +106,79 @@ sh_run() {
     wait_until 5 container_has_exited "$ends"
     [ "$(exit_code "$ends")" = 7 ]
 }
+
+# What a helper of the engine does, found by what it was started with.
+process_of() {
+    pgrep -f -- "$1"
+}
+
+@test "a sandboxer that is killed leaves its pods running, and the next one finds them with what happened meanwhile" {
+    up=$(sh_run up 'while :; do date; sleep 0.2; done')
+    ends=$(sh_run ends 'sleep 1; exit 7')
+    pid=$(cri inspect "$up" | jq .info.pid)
+    kill -9 "$(process_of "warren-namespace .*--dir $engine_dir/")"
+    sleep 1.5
+    wait_until 10 container_has_exited "$ends"
+    [ "$(exit_code "$ends")" = 7 ]
+    [ "$(cri inspect "$up" | jq -r .status.state)" = CONTAINER_RUNNING ]
+    [ "$(cri inspect "$up" | jq .info.pid)" = "$pid" ]
+    before=$(wc -l <"$engine_dir/logs/up.log")
+    [ "$before" -gt 5 ]
+    sleep 0.6
+    [ "$(wc -l <"$engine_dir/logs/up.log")" -gt "$before" ]
+    [ "$(cri exec -s "$up" echo back)" = back ]
+}
+
+@test "a keeper that is killed ends its pod, which is reported, and no other" {
+    victim=$(sh_run victim 'sleep 3600')
+    other=$(sh_run other 'sleep 3600')
+    pod=$(cri inspect "$victim" | jq -r .info.sandboxID)
+    pid=$(cri inspect "$victim" | jq .info.pid)
+    kill -9 "$(process_of "warren-keeper $pod")"
+    wait_until 10 container_has_exited "$victim"
+    [ "$(exit_code "$victim")" = 137 ]
+    wait_until 5 test ! -e "/proc/$pid"
+    [ "$(cri inspectp "$pod" | jq -r .status.state)" = SANDBOX_NOTREADY ]
+    [ "$(cri inspect "$other" | jq -r .status.state)" = CONTAINER_RUNNING ]
+    [ "$(cri exec -s "$other" echo well)" = well ]
+}
+
+@test "a pod on a network of its own has loopback alone, its hostname, and one network for its containers" {
+    local options='{"hostname": "rabbit", "linux": {"security_context": {"namespace_options": {"network": 0, "pid": 1}}}}'
+    pod=$(pod_config own "$options")
+    id=$(cri runp --runtime=namespace "$pod")
+    options='{"linux": {"security_context": {"namespace_options": {"network": 0, "pid": 1}}}}'
+    a=$(cri create "$id" "$(container_config a busybox:latest '["sleep", "3600"]' "$options")" "$pod")
+    b=$(cri create "$id" "$(container_config b busybox:latest '["sleep", "3600"]' "$options")" "$pod")
+    cri start "$a" "$b"
+    [ "$(cri exec -s "$a" hostname)" = rabbit ]
+    run cri exec -s "$a" ip addr
+    [[ $output == *"127.0.0.1"* && $output == *UP* && $output != *eth* ]]
+    [ "$(cri exec -s "$a" readlink /proc/self/ns/net)" = "$(cri exec -s "$b" readlink /proc/self/ns/net)" ]
+    [ "$(cri exec -s "$a" readlink /proc/self/ns/net)" != "$(readlink /proc/self/ns/net)" ]
+    [ "$(cri exec -s "$a" readlink /proc/self/ns/uts)" != "$(readlink /proc/self/ns/uts)" ]
+}
+
+@test "containers of a pod that shares its process namespace see each other, and no file of the host behind PID 1" {
+    local options='{"linux": {"security_context": {"namespace_options": {"network": 2, "pid": 0}}}}'
+    pod=$(pod_config shared "$options")
+    id=$(cri runp --runtime=namespace "$pod")
+    a=$(cri create "$id" "$(container_config a busybox:latest '["sleep", "3601"]' "$options")" "$pod")
+    b=$(cri create "$id" "$(container_config b busybox:latest '["sleep", "3602"]' "$options")" "$pod")
+    cri start "$a" "$b"
+    run cri exec -s "$a" ps
+    [[ $output == *"sleep 3601"* && $output == *"sleep 3602"* ]]
+    run cri exec -s "$a" ls /proc/1/root/
+    [[ $output != *home* && $output != *work* ]]
+    cri stop -t 0 "$b"
+    [ "$(cri inspect "$a" | jq -r .status.state)" = CONTAINER_RUNNING ]
+}
+
+@test "a pod that was removed leaves no process and no cgroup" {
+    id=$(sh_run gone 'sleep 3600 & sleep 3600')
+    pod=$(cri inspect "$id" | jq -r .info.sandboxID)
+    [ -n "$(find /sys/fs/cgroup -name "$pod*" -print -quit)" ]
+    cri rmp -f "$pod"
+    [ -z "$(process_of "warren-keeper $pod")" ]
+    [ -z "$(find /sys/fs/cgroup -name "$pod*" -print -quit)" ]
+}
