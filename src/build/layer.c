@@ -71,7 +71,8 @@ static void set_stat(struct archive_entry *e, const struct stat *st,
         archive_entry_set_perm(e, (mode_t)owner->mode);
     archive_entry_set_uid(e, owner->uid >= 0 ? owner->uid : owner->context ? 0 : st->st_uid);
     archive_entry_set_gid(e, owner->gid >= 0 ? owner->gid : owner->context ? 0 : st->st_gid);
-    archive_entry_set_mtime(e, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+    /* whole seconds, as docker's own: the same files give the same layer whoever sent them */
+    archive_entry_set_mtime(e, st->st_mtim.tv_sec, 0);
 }
 
 static int put_dir(struct layer *l, const char *path, const struct stat *st,

@@ -45,6 +45,9 @@ dockercli() {
 }
 
 @test "both clients build the same image from the same context" {
+    mkdir "$context/dïr"
+    echo x >"$context/dïr/ñ"
+    printf '%s\n' 'FROM scratch' 'COPY . /' >"$context/Dockerfile"
     [ "$(dockercli build -q "$context")" = "$(warren build -q "$context")" ]
 }
 

@@ -73,7 +73,7 @@ static int put_node(struct context *c, int dir, const char *name, const char *pa
     if (!r) {
         archive_entry_set_pathname(e, path);
         archive_entry_set_mode(e, st->st_mode);
-        archive_entry_set_mtime(e, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+        archive_entry_set_mtime(e, st->st_mtim.tv_sec, 0);
     }
     if (!r && S_ISREG(st->st_mode)) {
         fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
