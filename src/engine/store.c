@@ -60,6 +60,7 @@ struct store {
     struct list queue;
     bool writing;       /* the writer's coroutine is there */
     struct co *resting; /* the writer, while it waits before it tries again */
+    bool refused;       /* the last transaction failed, and somebody was told */
     struct co_queue idle;
 };
 
@@ -282,13 +283,16 @@ static void writer(void *arg)
         }
         struct error err = {0};
         int r = co_pool(write_batch, &b, &err);
-        if (settle(&b, r, &err)) {
-            diag_error("%s; trying again", err.message);
+        bool refused = settle(&b, r, &err);
+        if (refused) {
+            if (!s->refused)
+                diag_warning("%s; trying again until it works", err.message);
             s->resting = co_self();
             co_queue_wake_all(&s->idle);
             co_park_until(clock_mono_ns() + RETRY_NS);
             s->resting = NULL;
         }
+        s->refused = refused;
     }
     s->writing = false;
     co_queue_wake_all(&s->idle);

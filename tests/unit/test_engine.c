@@ -2,9 +2,11 @@
 #include "test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
@@ -368,6 +370,82 @@ static void a_command_in_a_container_gives_its_output_and_code(void **state)
     in_engine(executing);
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void full(void)
+{
+    char p[65], c[65], refused_pod[65];
+    ok(run_pod("a", "wasm", p, err));
+    ok(create(p, "c", "x", c, err));
+    ok(engine_container_start(t.engine, c, err));
+    co_sleep(20 * NSEC_PER_MSEC);
+    limit_files(1);
+    refused(run_pod("b", "wasm", refused_pod, err), -EIO, "write the engine's state");
+    refused(create(p, "d", "x", refused_pod, err), -EIO, "write the engine's state");
+    assert_int_equal(engine_pod_count(t.engine), 1);
+    assert_int_equal(world_count(&t.wasm), 2);
+    assert_int_equal(t.images.pin_count, 1);
+    world_exit(&t.wasm, world_process(&t.wasm, c, ""), 5);
+    co_sleep(50 * NSEC_PER_MSEC);
+    assert_int_equal(container(c)->exit_code, 5);
+    /* its exit is not in the store, so it is still kept there */
+    assert_int_equal(world_count(&t.wasm), 2);
+    limit_files(RLIM_INFINITY);
+    ok(run_pod("b", "wasm", refused_pod, err));
+    co_sleep(1500 * NSEC_PER_MSEC);
+    assert_null(world_process(&t.wasm, c, ""));
+    reopen();
+    assert_int_equal(container(c)->state, CONTAINER_EXITED);
+    assert_int_equal(container(c)->exit_code, 5);
+    ok(engine_pod_remove(t.engine, p, err));
+    ok(engine_pod_remove(t.engine, refused_pod, err));
+}
+
+static void a_full_disk_refuses_what_is_new_and_forgets_no_exit(void **state)
+{
+    (void)state;
+    in_engine(full);
+}
+
+static void start_late(void *id)
+{
+    ok(engine_container_start(t.engine, id, err));
+}
+
+static void slow(void)
+{
+    char p[65], other[65], quick[65], late[65];
+    ok(run_pod("a", "wasm", p, err));
+    ok(run_pod("b", "wasm", other, err));
+    ok(create(p, "quick", "x", quick, err));
+    ok(create(p, "late", "x", late, err));
+    ok(engine_container_start(t.engine, quick, err));
+    t.wasm.hang_ms = 400;
+    co_start(start_late, late);
+    co_sleep(20 * NSEC_PER_MSEC);
+    int64_t before = clock_mono_ns();
+    ok(engine_container_stop(t.engine, quick, 5, err));
+    assert_true(clock_mono_ns() - before < 200 * NSEC_PER_MSEC);
+    ok(engine_pod_stop(t.engine, other, err));
+    assert_true(clock_mono_ns() - before < 200 * NSEC_PER_MSEC);
+    /* its own stop waits for the start, and then stops it */
+    ok(engine_container_stop(t.engine, late, 5, err));
+    assert_int_equal(container(late)->exit_code, 143);
+    ok(engine_pod_remove(t.engine, p, err));
+    ok(engine_pod_remove(t.engine, other, err));
+}
+
+static void a_stop_does_not_wait_for_another_containers_slow_start(void **state)
+{
+    (void)state;
+    in_engine(slow);
+}
+
 static void newer(void)
 {
     char path[128];
@@ -413,6 +491,8 @@ int main(void)
         cmocka_unit_test(a_program_that_is_not_there_is_127_and_a_start_error),
         cmocka_unit_test(a_restarted_engine_finds_what_happened_meanwhile),
         cmocka_unit_test(a_command_in_a_container_gives_its_output_and_code),
+        cmocka_unit_test(a_full_disk_refuses_what_is_new_and_forgets_no_exit),
+        cmocka_unit_test(a_stop_does_not_wait_for_another_containers_slow_start),
         cmocka_unit_test(a_newer_schema_is_refused_and_left_alone),
         cmocka_unit_test(a_log_path_stays_below_its_directory),
     };

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine's life by simulation. For each seed: several clients call the engine at random, calls to the sandboxer take long,
  * fail and break, programs end, the sandboxer crashes and loses pods, the engine is killed at a random park and opened again
- * on the same files, images are removed meanwhile. What must hold is checked when all is quiet, and at the end all is
+ * on the same files, the disk is full at times, images are removed meanwhile. What must hold is checked when all is quiet, and at the end all is
  * removed and nothing may be left.
  *
  *     test-simulation [SEEDS [FROM]]  that many, from FROM or 1 on
  *     SEED=N test-simulation          that one, with what happens told */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -70,12 +72,20 @@ static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
     va_end(args);
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+    if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
+        abort();
+}
+
 static void __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
 {
     va_list args;
     if (t.failed)
         return;
     t.failed = true;
+    limit_files(RLIM_INFINITY);
     va_start(args, format);
     printf("# seed %llu: ", (unsigned long long)t.seed);
     vprintf(format, args);
@@ -364,12 +374,25 @@ static void call_image(void)
         t.images.there[other] |= other != i;
 }
 
+/* The disk takes nothing for a while. */
+static void call_disk(void)
+{
+    if (t.no_chaos || dice(3))
+        return;
+    tell("the disk is full");
+    limit_files(1);
+    co_sleep((int64_t)dice(40) * NSEC_PER_MSEC);
+    limit_files(RLIM_INFINITY);
+    tell("the disk has room");
+}
+
 static void client(void *arg)
 {
     static void (*const calls[])(void) = {
-        call_run,      call_run,    call_run,        call_create, call_create, call_create,
-        call_create,   call_start,  call_start,      call_start,  call_start,  call_stop,
-        call_stop_pod, call_remove, call_remove_pod, call_exec,   call_update, call_image,
+        call_run,    call_run,    call_run,      call_create, call_create,
+        call_create, call_create, call_start,    call_start,  call_start,
+        call_start,  call_stop,   call_stop_pod, call_remove, call_remove_pod,
+        call_exec,   call_update, call_image,    call_disk,
     };
     (void)arg;
     while (!t.opened)
@@ -604,6 +627,7 @@ static void start_clients(void)
 static void kill_engine(void)
 {
     tell("the engine is killed");
+    limit_files(RLIM_INFINITY);
     engine_abandon(t.engine);
     simulate_abandon();
     t.engine = NULL;
@@ -680,7 +704,8 @@ int main(int argc, char **argv)
 {
     int64_t seeds = DEFAULT_SEEDS, from = 1, one = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    diag_init("test-simulation", DIAG_ERROR);
+    signal(SIGXFSZ, SIG_IGN);
+    diag_init("test-simulation", getenv("SEED") ? DIAG_DEBUG : DIAG_ERROR);
     if (argc > 1 && str_parse_int(argv[1], 1, INT32_MAX, &seeds) < 0)
         return 2;
     if (argc > 2 && str_parse_int(argv[2], 1, INT32_MAX, &from) < 0)
