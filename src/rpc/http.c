@@ -8,6 +8,7 @@
 #include "rpc/http_parts.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,14 +47,42 @@ static void turn(struct http_server *h)
         uv_timer_stop(&h->timer);
 }
 
+static int descriptor_of(const struct http_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static void hung_up(uv_poll_t *p, int status, int events)
+{
+    struct http_request *r = p->data;
+    (void)status, (void)events;
+    uv_poll_stop(p);
+    if (!r->connection)
+        return;
+    /* a client that has only said all of its own still waits for the answer */
+    struct pollfd fd = {.fd = descriptor_of(r)};
+    if (poll(&fd, 1, 0) != 1 || !(fd.revents & (POLLHUP | POLLERR)))
+        return;
+    r->gone = true;
+    co_queue_wake_all(&r->wait);
+    http_resume(r);
+}
+
 void http_suspend(struct http_request *r)
 {
-    /* libmicrohttpd hands over the chunks that it holds without asking between them, and does not
-     * bear being told twice */
+    /* libmicrohttpd hands over all chunks that it has, suspended or not, and its lists do not bear a second time */
     if (r->suspended)
         return;
     r->suspended = true;
     MHD_suspend_connection(r->connection);
+    if (!r->watching && uv_poll_init(loop_uv(), &r->watch, descriptor_of(r)) == 0) {
+        r->watching = true;
+        r->watch.data = r;
+    }
+    if (r->watching)
+        uv_poll_start(&r->watch, UV_DISCONNECT, hung_up);
 }
 
 void http_resume(struct http_request *r)
@@ -61,12 +90,19 @@ void http_resume(struct http_request *r)
     if (!r->connection || !r->suspended || !r->server)
         return;
     r->suspended = false;
+    if (r->watching)
+        uv_poll_stop(&r->watch);
     MHD_resume_connection(r->connection);
     uv_timer_start(&r->server->timer, on_timer, 0, 0);
 }
 
 /* ---- a request's life
  * ---------------------------------------------------------------------------------- */
+
+static void watch_closed(uv_handle_t *handle_)
+{
+    free(handle_->data);
+}
 
 static void request_free(struct http_request *r)
 {
@@ -84,7 +120,10 @@ static void request_free(struct http_request *r)
     buffer_done(&r->out);
     free(r->method);
     free(r->path);
-    free(r);
+    if (r->watching)
+        uv_close((uv_handle_t *)&r->watch, watch_closed);
+    else
+        free(r);
 }
 
 static void run(void *arg)
@@ -112,6 +151,8 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
         return;
     *state = NULL;
     r->connection = NULL;
+    if (r->watching)
+        uv_poll_stop(&r->watch); /* the descriptor is about to be closed */
     co_queue_wake_all(&r->wait);
     if (!r->running)
         request_free(r);
@@ -168,6 +209,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     }
     r->body_ended = true;
     co_queue_wake_all(&r->wait);
+    if (r->gone)
+        return MHD_NO;
     if (r->response)
         return r->queued ? MHD_YES : queue_answer(r);
     http_suspend(r);

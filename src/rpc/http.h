@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct error;
@@ -32,3 +33,7 @@ int http_answer(struct http_request *r, int status, const char *content_type, co
  * held), and is -EPIPE once it has left. The end of the handler ends the answer. */
 int http_stream(struct http_request *r, int status, const char *content_type, struct error *err);
 int http_write(struct http_request *r, const void *data, size_t len, struct error *err);
+/* Whether the client has left; a handler that waits for long asks, or waits by http_wait(). */
+bool http_gone(const struct http_request *r);
+/* Parks until the client leaves (false) or deadline (clock_mono_ns; true). May return early: look again. */
+bool http_wait(struct http_request *r, int64_t deadline_ns);

@@ -63,9 +63,21 @@ const char *http_header(const struct http_request *r, const char *name)
     return lookup(r, MHD_HEADER_KIND, name);
 }
 
+bool http_gone(const struct http_request *r)
+{
+    return !r->connection || r->gone;
+}
+
+bool http_wait(struct http_request *r, int64_t deadline_ns)
+{
+    if (!http_gone(r))
+        co_queue_wait(&r->wait, deadline_ns);
+    return !http_gone(r);
+}
+
 ssize_t http_read(struct http_request *r, void *data, size_t size, struct error *err)
 {
-    while (r->connection && !r->body_ended && r->body_taken == r->body.len) {
+    while (r->connection && !r->gone && !r->body_ended && r->body_taken == r->body.len) {
         http_resume(r);
         co_queue_wait(&r->wait, INT64_MAX);
     }
@@ -109,7 +121,7 @@ static void begin(struct http_request *r, int status, const char *content_type)
 
 static int check(struct http_request *r, struct error *err)
 {
-    if (!r->connection)
+    if (!r->connection || r->gone)
         return fail_plain(err, EPIPE, "the client has left");
     if (r->response)
         return fail_plain(err, EALREADY, "this request is answered already");
@@ -136,6 +148,8 @@ static ssize_t next_piece(void *context, uint64_t position, char *data, size_t s
     struct http_request *r = context;
     (void)position;
     size_t n = r->out.len - r->out_taken;
+    if (r->gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!n && r->out_ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (!n) {
@@ -171,9 +185,9 @@ int http_write(struct http_request *r, const void *data, size_t len, struct erro
 {
     if (!r->streaming)
         return fail_plain(err, EINVAL, "no stream was begun");
-    while (r->connection && r->out.len - r->out_taken >= HELD)
+    while (r->connection && !r->gone && r->out.len - r->out_taken >= HELD)
         co_queue_wait(&r->wait, INT64_MAX);
-    if (!r->connection)
+    if (!r->connection || r->gone)
         return fail_plain(err, EPIPE, "the client has left");
     if (r->out_taken) {
         buffer_consume(&r->out, r->out_taken);

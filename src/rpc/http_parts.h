@@ -29,7 +29,10 @@ struct http_request {
     char *method, *path;
     struct co_queue wait; /* the handler waits here for whatever happens */
     bool suspended;
-    bool running; /* the handler */
+    bool gone;       /* the client has closed its end, libmicrohttpd does not know yet */
+    uv_poll_t watch; /* for that, while suspended: libmicrohttpd does not look then */
+    bool watching;   /* watch is in use */
+    bool running;    /* the handler */
 
     struct buffer body; /* a piece not read yet */
     size_t body_taken;
