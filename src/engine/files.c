@@ -11,9 +11,30 @@
 
 #include "base/base.h"
 
+/* What every Linux container mounts something on, as its lowest layer: made once here and not in the
+ * upper directory of each, where it is a dozen new inodes a container. */
+static int make_mount_points(const char *dir, struct error *err)
+{
+    static const char *const files[] = {"hostname", "hosts", "resolv.conf"};
+    static const char *const dirs[] = {"dev", "etc", "proc", "sys"};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
+        autofree char *path = str_format("%s/%s", dir, dirs[i]);
+        r = path ? dir_make(AT_FDCWD, path, 0755, err) : -ENOMEM;
+    }
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
+        autofree char *path = str_format("%s/etc/%s", dir, files[i]);
+        autoclose int fd =
+            path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+        if (fd < 0)
+            r = fail(err, path ? errno : ENOMEM, "make '%s'", str_or_empty(path));
+    }
+    return r;
+}
+
 int files_init(struct engine *e, struct error *err)
 {
-    static const char *const below_data[] = {"containers", "empty"};
+    static const char *const below_data[] = {"containers", "empty", "mountpoints"};
     static const char *const below_exec[] = {"pods", "exec"};
     autofree char *execs = str_format("%s/exec", e->exec_root);
     int r = execs ? dir_remove(AT_FDCWD, execs, err) : -ENOMEM;
@@ -26,6 +47,9 @@ int files_init(struct engine *e, struct error *err)
         autofree char *path = str_format("%s/%s", e->exec_root, below_exec[i]);
         r = path ? dir_make(AT_FDCWD, path, 0711, err) : -ENOMEM;
     }
+    autofree char *points = str_format("%s/mountpoints", e->data_root);
+    if (r == 0)
+        r = points ? make_mount_points(points, err) : -ENOMEM;
     return r;
 }
 
@@ -140,15 +164,15 @@ static int make_writable(const char *dir, struct error *err)
     return 0;
 }
 
-static char *join_lower(char *const *dirs, const char *empty, bool pad)
+/* last: a layer below all others; where it is not always wanted, it stands in for an image without layers. */
+static char *join_lower(char *const *dirs, const char *last, bool always)
 {
     auto(buffer) struct buffer b = {0};
     buffer_puts(&b, "lowerdir=");
     for (size_t i = 0; dirs[i]; i++)
         buffer_printf(&b, "%s%s", i ? ":" : "", dirs[i]);
-    /* the kernel wants two of them where there is no upper directory, and one at least */
-    if (!dirs[0] || (pad && !dirs[1]))
-        buffer_printf(&b, "%s%s", dirs[0] ? ":" : "", empty);
+    if (!dirs[0] || always)
+        buffer_printf(&b, "%s%s", dirs[0] ? ":" : "", last);
     return buffer_take_text(&b);
 }
 
@@ -163,8 +187,9 @@ int files_rootfs(struct engine *e, const struct container_record *c, const struc
     char *dir = arena_printf(arena, "%s/containers/%s", e->data_root, c->container.id);
     if (!read_only && h->linux && (r = make_writable(dir, err)) < 0)
         return r;
-    autofree char *lower =
-        join_lower(dirs, arena_printf(arena, "%s/empty", e->data_root), read_only && h->linux);
+    const char *last =
+        arena_printf(arena, "%s/%s", e->data_root, h->linux ? "mountpoints" : "empty");
+    autofree char *lower = join_lower(dirs, last, h->linux);
     if (!lower)
         return fail(err, ENOMEM, "describe the rootfs");
     struct mount_request *m = arena_new(arena, struct mount_request);
