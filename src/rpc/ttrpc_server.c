@@ -19,6 +19,7 @@ struct ttrpc_conn {
     struct list calls;
     size_t call_count;
     uint32_t last_stream;
+    bool full; /* a stream waits for room */
 };
 
 static void finished(struct ttrpc_conn *t, struct rpc_call *call)
@@ -73,8 +74,10 @@ static int ttrpc_send(struct rpc_call *call, const ProtobufCMessage *message, st
 
 static bool ttrpc_full(const struct rpc_call *call)
 {
-    const struct ttrpc_conn *t = call->conn;
-    return conn_pending(&t->conn) > CONN_OUT_HIGH;
+    struct ttrpc_conn *t = call->conn;
+    bool full = conn_pending(&t->conn) > CONN_OUT_HIGH;
+    t->full |= full;
+    return full;
 }
 
 static const struct call_ops call_ops = {ttrpc_answer, ttrpc_send, ttrpc_full};
@@ -200,6 +203,10 @@ static void drained(struct conn *c)
 {
     struct ttrpc_conn *t = container_of(c, struct ttrpc_conn, conn);
     struct rpc_call *call;
+    /* there may be tens of thousands of calls that only wait */
+    if (!t->full)
+        return;
+    t->full = false;
     list_each(call, &t->calls, link) if (call->method && call->method->streaming) call_wake(call);
 }
 

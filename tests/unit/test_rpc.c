@@ -293,6 +293,17 @@ static void a_stream_arrives_whole_and_ends_with_its_status(struct rpc_client *c
 }
 BOTH(a_stream_arrives_whole_and_ends_with_its_status);
 
+static void a_long_stream_of_large_messages_arrives_whole(struct rpc_client *c)
+{
+    struct error err = {0};
+    int64_t n;
+    struct rpc_stream *s = count(c, "", 300, 100000);
+    assert_int_equal(receive_all(s, &n, &err), 0);
+    assert_int_equal(n, 300);
+    rpc_stream_free(s);
+}
+BOTH(a_long_stream_of_large_messages_arrives_whole);
+
 static void a_slow_reader_holds_its_stream_up(struct rpc_client *c)
 {
     struct error err = {0};
@@ -387,6 +398,7 @@ int main(void)
         TEST_BOTH(an_answer_over_the_limit_says_so),
         TEST_BOTH(a_request_over_the_limit_is_refused),
         TEST_BOTH(a_stream_arrives_whole_and_ends_with_its_status),
+        TEST_BOTH(a_long_stream_of_large_messages_arrives_whole),
         cmocka_unit_test(a_slow_reader_holds_its_stream_up_by_grpc),
         cmocka_unit_test(a_stream_given_up_is_cancelled_at_the_server_by_grpc),
         TEST_BOTH(a_client_that_is_freed_cancels_its_calls),
