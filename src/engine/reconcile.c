@@ -24,9 +24,7 @@ static void disconnected(void *arg)
     ep->epoch++;
 }
 
-/* ---- sandboxes
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- sandboxes ------------------------------------------------------------------------------ */
 
 static void sandbox(void *arg, const struct peer_sandbox_state *s)
 {
@@ -46,8 +44,7 @@ static void sandbox(void *arg, const struct peer_sandbox_state *s)
         p->pod.pid = s->pid;
 }
 
-/* ---- containers
- * ---------------------------------------------------------------------------------------------- */
+/* ---- containers ----------------------------------------------------------------------------- */
 
 static void report_end(struct engine *e, struct container_record *c,
                        const struct peer_process_state *s)
@@ -118,8 +115,7 @@ static void process(void *arg, const struct peer_process_state *s)
         leftover_container(ep, s->sandbox_id, s->id, true);
 }
 
-/* ---- who was not named
- * --------------------------------------------------------------------------------------- */
+/* ---- who was not named ---------------------------------------------------------------------- */
 
 static void judge_pod(struct engine_peer *ep, struct pod_record *p)
 {

@@ -160,8 +160,7 @@ static bool exists(const char *below, const char *id, const char *file)
     return access(path, F_OK) == 0;
 }
 
-/* ---- the tests
- * --------------------------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------ */
 
 static void lifecycle(void)
 {

@@ -24,7 +24,7 @@
 #include "loop/simulate.h"
 
 enum {
-    DEFAULT_SEEDS = 500,
+    DEFAULT_SEEDS = 400,
     KEYS = 5,
     CLIENTS = 4,
     CALLS = 20,
