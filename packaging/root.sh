@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by what runs an engine under a temporary root, the demo and the system tests: finds and ends what belongs to it.
 
-# The processes that live in a root, one pid a line: programs of ours that name it in their arguments, and those of another
-# mount namespace with a mount from it.
+# The processes that live in a root, one pid a line: programs of ours that name it in their arguments, those of another mount
+# namespace with a mount from it, and keepers (which run from memory) that hold a file or a socket of it.
 root_processes() {
     local root=$1 hit pid own
     own=$(readlink /proc/self/ns/mnt)
@@ -14,7 +14,21 @@ root_processes() {
         */mountinfo) [ "$(readlink "/proc/$pid/ns/mnt" 2>/dev/null || echo "$own")" != "$own" ] || continue ;;
         esac
         echo "$pid"
-    done | sort -un
+    done | cat - <(root_keepers "$root") | sort -un
+}
+
+root_keepers() {
+    local root=$1 keeper held socket
+    local sockets
+    sockets=$(awk -v d="$root/" 'index($8, d) == 1 {print $7}' /proc/net/unix)
+    grep -lsa '^warren-keeper' /proc/[0-9]*/cmdline | while read -r keeper; do
+        held=$(ls -l "${keeper%/cmdline}/fd" 2>/dev/null)
+        case $held in *"$root/"*) socket=file ;; *) socket= ;; esac
+        [ -n "$socket" ] || for socket in $sockets ''; do
+            case $held in *"socket:[${socket:-none}]"*) break ;; esac
+        done
+        if [ -n "$socket" ]; then keeper=${keeper#/proc/} && echo "${keeper%/cmdline}"; fi
+    done
 }
 
 root_is_empty() {

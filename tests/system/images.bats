@@ -102,7 +102,7 @@ P
 @test "an image in use is kept, and can be removed afterwards" {
     images_build wasi-demo
     id=$(cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/wasi-demo.wasm", "daemon"]')" "$(pod_config p)")
-    fails_with "in use" cri rmi wasi-demo:latest
+    fails_with "conflict" cri rmi wasi-demo:latest
     cri rmp -f "$(cri pods -q)"
     cri rmi wasi-demo:latest
     run cri images -q
