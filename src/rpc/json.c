@@ -185,6 +185,7 @@ json_object *json_of_message(const ProtobufCMessage *message)
 
 struct place {
     struct arena *arena;
+    bool plain_bytes;
     void (*unknown)(const char *place);
     struct error *err;
     char path[PLACE_MAX];
@@ -237,6 +238,11 @@ static int to_bytes(struct place *p, json_object *json, ProtobufCBinaryData *to)
         return expected(p, "base64 text", json);
     const char *s = json_object_get_string(json);
     size_t len = strlen(s);
+    if (p->plain_bytes) {
+        to->data = arena_copy(p->arena, s, len);
+        to->len = len;
+        return 0;
+    }
     to->data = arena_alloc(p->arena, len / 4 * 3 + 3);
     uint32_t v = 0;
     unsigned bits = 0;
@@ -416,8 +422,9 @@ static int to_message(struct place *p, json_object *json, const ProtobufCMessage
 }
 
 int json_to_message(json_object *json, const ProtobufCMessageDescriptor *type, struct arena *arena,
-                    void (*unknown)(const char *place), void **ret, struct error *err)
+                    bool plain_bytes, void (*unknown)(const char *place), void **ret,
+                    struct error *err)
 {
-    struct place p = {.arena = arena, .unknown = unknown, .err = err};
+    struct place p = {.arena = arena, .plain_bytes = plain_bytes, .unknown = unknown, .err = err};
     return to_message(&p, json, type, ret);
 }

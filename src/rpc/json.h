@@ -15,7 +15,9 @@ struct error;
 json_object *json_of_message(const ProtobufCMessage *message);
 
 /* From what a user wrote: names in snake_case or camelCase, enums by number or name, 64-bit integers as number or text.
+ * plain_bytes: bytes are written as they are, not in base64 (kubernetes' Go types have CRI's KeyValue.value so).
  * An unknown key is told to unknown (may be NULL) with its place ("linux.resources.cpu"), and skipped. -EINVAL with
  * the place and what was expected. *ret lives in arena. */
 int json_to_message(json_object *json, const ProtobufCMessageDescriptor *type, struct arena *arena,
-                    void (*unknown)(const char *place), void **ret, struct error *err);
+                    bool plain_bytes, void (*unknown)(const char *place), void **ret,
+                    struct error *err);

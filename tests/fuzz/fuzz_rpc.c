@@ -183,8 +183,8 @@ static void read_config(const uint8_t *data, size_t size)
     json_object *json = json_tokener_parse_ex(t, (const char *)data, (int)size);
     void *message;
     struct error err;
-    if (json && json_to_message(json, &runtime__v1__container_config__descriptor, &arena, NULL,
-                                &message, &err) == 0)
+    if (json && json_to_message(json, &runtime__v1__container_config__descriptor, &arena, false,
+                                NULL, &message, &err) == 0)
         json_object_put(json_of_message(message));
     json_object_put(json);
     json_tokener_free(t);

@@ -164,8 +164,8 @@ static int parse(const char *text, struct arena *arena, Runtime__V1__PodSandboxC
 {
     json_object *json = json_tokener_parse(text);
     assert_non_null(json);
-    int r = json_to_message(json, &runtime__v1__pod_sandbox_config__descriptor, arena, note_unknown,
-                            (void **)ret, err);
+    int r = json_to_message(json, &runtime__v1__pod_sandbox_config__descriptor, arena, false,
+                            note_unknown, (void **)ret, err);
     json_object_put(json);
     return r;
 }
@@ -224,9 +224,9 @@ static void numbers_of_64_bits_survive_as_text(void **state)
                         "\"AAEC/w==\"}");
     auto(arena) struct arena arena = {0};
     Warren__Test__Words *back;
-    assert_int_equal(
-        json_to_message(json, &warren__test__words__descriptor, &arena, NULL, (void **)&back, NULL),
-        0);
+    assert_int_equal(json_to_message(json, &warren__test__words__descriptor, &arena, false, NULL,
+                                     (void **)&back, NULL),
+                     0);
     assert_int_equal(back->number, INT64_MIN);
     assert_int_equal(back->data.len, 4);
     assert_memory_equal(back->data.data, data, 4);

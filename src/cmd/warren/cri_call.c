@@ -148,7 +148,7 @@ int cri_load(struct cri *c, const char *path, const ProtobufCMessageDescriptor *
     char **environment =
         type == &runtime__v1__container_config__descriptor ? take_environment(c, json) : NULL;
     loading = path;
-    r = json_to_message(json, type, &c->arena, warn_unknown, ret, err);
+    r = json_to_message(json, type, &c->arena, true, warn_unknown, ret, err);
     json_object_put(json);
     if (r < 0)
         return fail_in(err, r, "'%s'", path);
