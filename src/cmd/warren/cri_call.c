@@ -111,28 +111,6 @@ static json_object *parse(const char *path, const struct buffer *text, struct er
     return NULL;
 }
 
-/* KeyValue.value is bytes, which JSON writes in base64, but a user's environment is plain text: cri-api's own JSON makes
- * the same exception. Takes the values out of the file's envs; NULL where there are none. */
-static char **take_environment(struct cri *c, json_object *json)
-{
-    json_object *envs = json_object_object_get(json, "envs");
-    if (!json_object_is_type(envs, json_type_array))
-        return NULL;
-    size_t n = json_object_array_length(envs);
-    char **values = arena_array(&c->arena, char *, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        json_object *entry = json_object_array_get_idx(envs, i);
-        json_object *value = NULL;
-        if (!json_object_is_type(entry, json_type_object) ||
-            !json_object_object_get_ex(entry, "value", &value) ||
-            !json_object_is_type(value, json_type_string))
-            continue;
-        values[i] = arena_strdup(&c->arena, json_object_get_string(value));
-        json_object_object_del(entry, "value");
-    }
-    return values;
-}
-
 int cri_load(struct cri *c, const char *path, const ProtobufCMessageDescriptor *type, void *ret,
              struct error *err)
 {
@@ -145,19 +123,10 @@ int cri_load(struct cri *c, const char *path, const ProtobufCMessageDescriptor *
     json_object *json = parse(path, &text, err);
     if (!json)
         return -EINVAL;
-    char **environment =
-        type == &runtime__v1__container_config__descriptor ? take_environment(c, json) : NULL;
     loading = path;
     r = json_to_message(json, type, &c->arena, true, warn_unknown, ret, err);
     json_object_put(json);
-    if (r < 0)
-        return fail_in(err, r, "'%s'", path);
-    Runtime__V1__ContainerConfig *config = environment ? *(void **)ret : NULL;
-    for (size_t i = 0; config && i < config->n_envs; i++)
-        if (environment[i])
-            config->envs[i]->value = (ProtobufCBinaryData){.len = strlen(environment[i]),
-                                                           .data = (uint8_t *)environment[i]};
-    return 0;
+    return r < 0 ? fail_in(err, r, "'%s'", path) : 0;
 }
 
 int cri_load_pod(struct cri *c, const char *path, Runtime__V1__PodSandboxConfig **ret,

@@ -59,7 +59,7 @@ func numberOf(m *dynamicpb.Message) int64 {
 func tool(t *testing.T) string {
 	path := os.Getenv("ECHO_TOOL")
 	if path == "" {
-		path = filepath.Join("..", "..", "..", "build", "tests", "proto", "echo-tool")
+		path = filepath.Join("..", "..", "..", "build", "obj", "tests", "proto", "echo-tool")
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("no echo-tool: %v", err)
