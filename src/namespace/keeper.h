@@ -159,6 +159,10 @@ int pod_enter(uint32_t flags, const char *hostname, struct wire_reader *sysctls,
 pid_t pod_init(void);
 /* A child has been reaped that may have been it. */
 void pod_reaped(pid_t pid);
+/* At rest the keeper acts with two capabilities alone: to signal and to write logs where their user wants them. It must
+ * be able to have the others again, since a container may be given any; they are raised where one is made, so that a
+ * mistake anywhere else does not have them by accident. */
+void pod_privileges(bool raised);
 /* Makes children be born in the pod's shared pid namespace, or in our own again. */
 int pod_pid_enter(struct error *err);
 int pod_pid_return(struct error *err);

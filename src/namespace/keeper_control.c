@@ -150,7 +150,9 @@ static int serve_init(struct wire_reader *p, struct buffer *out, struct error *e
     pod.record_len = record_len;
     struct wire_reader list = {.at = sysctls, .end = sysctls + sysctls_len};
     pid_t init = 0;
+    pod_privileges(true);
     int r = pod_enter(flags, hostname, &list, netns, &init, err);
+    pod_privileges(false);
     if (r < 0)
         return r;
     pod.initialised = true;

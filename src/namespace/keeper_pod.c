@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "linux/sys.h"
 #include "namespace/keeper.h"
 
 static pid_t init_pid;
@@ -26,6 +27,18 @@ static pid_t init_pid;
 pid_t pod_init(void)
 {
     return init_pid;
+}
+
+void pod_privileges(bool raised)
+{
+    enum { CAP_DAC_OVERRIDE = 1, CAP_KILL = 5 };
+    struct sys_caps caps;
+    if (sys_capget(&caps) < 0)
+        return;
+    caps.effective = caps.permitted;
+    if (!raised)
+        caps.effective &= UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_KILL;
+    sys_capset(&caps);
 }
 
 void pod_reaped(pid_t pid)

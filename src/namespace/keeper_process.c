@@ -177,12 +177,14 @@ static int open_target(const struct kept *k, const struct recipe *recipe, struct
 static int clone_child(struct kept *k, const struct recipe *recipe, const struct container_io *io,
                        struct error *err)
 {
+    pod_privileges(true);
     int r = k->flags & WIRE_PID_POD ? pod_pid_enter(err) : 0;
-    if (r < 0)
-        return r;
-    r = container_clone(recipe, io, &k->child, err);
-    if (k->flags & WIRE_PID_POD && pod_pid_return(NULL) < 0)
-        abort(); /* the next container would be born in the wrong namespace */
+    if (r == 0) {
+        r = container_clone(recipe, io, &k->child, err);
+        if (k->flags & WIRE_PID_POD && pod_pid_return(NULL) < 0)
+            abort(); /* the next container would be born in the wrong namespace */
+    }
+    pod_privileges(false);
     return r;
 }
 

@@ -630,6 +630,23 @@ static void a_paused_container_uses_no_time_and_can_be_stopped(void **state)
     in_loop(pause_it);
 }
 
+static void modest(void)
+{
+    struct error err = {0};
+    char path[64];
+    auto(buffer) struct buffer b = {0};
+    char *pod = pod_run();
+    container_run(&(struct container_want){.pod = pod, .id = "cc", .script = "sleep 1000"});
+    snprintf(path, sizeof path, "/proc/%d/status", (int)sandboxer_find_sandbox(w.s, pod)->pid);
+    ok(file_read(AT_FDCWD, path, 1 << 16, &b, &err), &err);
+    assert_non_null(strstr(buffer_text(&b), "CapEff:\t0000000000000022\n"));
+}
+static void a_keeper_at_rest_acts_with_two_capabilities_alone(void **state)
+{
+    (void)state;
+    in_loop(modest);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 int main(void)
 {
@@ -648,6 +665,7 @@ int main(void)
         TEST(containers_of_a_pod_that_shares_its_pid_namespace_see_each_other),
         TEST(what_a_container_leaves_running_in_the_hosts_pid_namespace_ends_with_it),
         TEST(a_container_that_takes_too_much_memory_is_told_to_have_been_oom_killed),
+        TEST(a_keeper_at_rest_acts_with_two_capabilities_alone),
         TEST(a_paused_container_uses_no_time_and_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ int main(int argc, char **argv)
     if (geteuid() ==
         0) /* nobody looks into what is about to become a container (a user namespace's root must be able to) */
         prctl(PR_SET_DUMPABLE, 0);
+    pod_privileges(false);
     control_run(CONTROL_FD, LISTENER_FD);
     return 0;
 }
