@@ -56,7 +56,7 @@ demo: programs build/bin/criload
 	@examples/demo.sh
 
 test: programs examples build/bin/criload build/asan/build.ninja build/fuzz/build.ninja
-	@$(STEP) build-asan "build with sanitizers" ninja -C build/asan
+	@$(STEP) build-asan "build with sanitizers" ninja -C build/asan meson-test-prereq
 	@$(STEP) build-fuzz "build the fuzz targets" ninja -C build/fuzz fuzz-targets
 	@python3 tests/run.py
 

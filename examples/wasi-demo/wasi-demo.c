@@ -110,6 +110,7 @@ int main(int argc, char **argv)
         return print_environment();
     if (!strcmp(job, "daemon"))
         return count_for_ever();
-    fprintf(stderr, "usage: wasi-demo echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | read FILE | env | daemon\n");
+    fprintf(stderr, "usage: wasi-demo echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | "
+                    "read FILE | env | daemon\n");
     return 2;
 }

@@ -90,7 +90,7 @@ static int finished;
 static void short_life(void *arg)
 {
     (void)arg;
-    co_yield();
+    co_yield ();
     co_sleep(NSEC_PER_MSEC);
     if (++finished == 2000)
         loop_stop();

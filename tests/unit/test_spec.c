@@ -146,8 +146,8 @@ static void a_container_cannot_name_its_own_seccomp_profile(void **state)
 {
     (void)state;
     struct built b;
-    Runtime__V1__ContainerConfig__AnnotationsEntry entry =
-        RUNTIME__V1__CONTAINER_CONFIG__ANNOTATIONS_ENTRY__INIT,
+    Runtime__V1__ContainerConfig__AnnotationsEntry
+        entry = RUNTIME__V1__CONTAINER_CONFIG__ANNOTATIONS_ENTRY__INIT,
         *entries[] = {&entry};
     entry.key = "warren.seccomp", entry.value = "unconfined";
     container.annotations = entries, container.n_annotations = 1;
@@ -183,7 +183,8 @@ static void a_user_is_passed_on_as_it_was_asked_for(void **state)
     assert_int_equal(build(&b, false), 0);
     assert_string_equal(b.spec->process->user.username, "app:staff");
     done(&b);
-    Runtime__V1__Int64Value uid = RUNTIME__V1__INT64_VALUE__INIT, gid = RUNTIME__V1__INT64_VALUE__INIT;
+    Runtime__V1__Int64Value uid = RUNTIME__V1__INT64_VALUE__INIT,
+                            gid = RUNTIME__V1__INT64_VALUE__INIT;
     uid.value = 1000, gid.value = 100;
     security.run_as_user = &uid, security.run_as_group = &gid;
     assert_int_equal(build(&b, false), 0);
