@@ -70,7 +70,8 @@ title "1. An engine of its own, under $root"
 mkdir -p "$root/logs"
 echo '{}' >"$root/daemon.json"
 printf '$ warrend --config-file daemon.json --data-root data --exec-root run -H unix://run/warren.sock --pidfile pid\n'
-warrend --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/run" -H "unix://$socket" \
+# in a session of its own: an interrupt at the terminal is for this script, which then removes the pods
+setsid warrend --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/run" -H "unix://$socket" \
     --pidfile "$root/pid" >"$root/warrend.log" 2>&1 &
 engine=$!
 for _ in $(seq 100); do
