@@ -79,11 +79,10 @@ static int kind(const char *path)
     struct stat st;
     if (lstat(path, &st) < 0)
         return failed();
-    printf("%s %lld\n",
-           S_ISDIR(st.st_mode)   ? "directory"
-           : S_ISLNK(st.st_mode) ? "symlink"
-                                 : "file",
-           (long long)st.st_size);
+    if (S_ISDIR(st.st_mode)) /* its size is the file system's own affair */
+        puts("directory");
+    else
+        printf("%s %lld\n", S_ISLNK(st.st_mode) ? "symlink" : "file", (long long)st.st_size);
     return 0;
 }
 
