@@ -49,13 +49,17 @@ build/bin/criload: $(wildcard bench/criload/*) | build/deps/ready
 	@mkdir -p build/bin
 	@$(STEP) criload "build the load generator" go build -C bench/criload -o $(CURDIR)/build/bin/criload .
 
+# containerd and docker's CLI, for the tests that run them
+build/peers/ready: packaging/peers.sh | build/deps/ready
+	@$(STEP) peers "build the peers" packaging/peers.sh
+
 examples: build/deps/ready
 	@$(MAKE) --no-print-directory -C examples
 
 demo: programs build/bin/criload
 	@examples/demo.sh
 
-test: programs examples build/bin/criload build/asan/build.ninja build/fuzz/build.ninja
+test: programs examples build/bin/criload build/peers/ready build/asan/build.ninja build/fuzz/build.ninja
 	@$(STEP) build-asan "build with sanitizers" ninja -C build/asan meson-test-prereq
 	@$(STEP) build-fuzz "build the fuzz targets" ninja -C build/fuzz fuzz-targets
 	@python3 tests/run.py

@@ -6,16 +6,11 @@
 # The images busybox:latest (build/examples/busybox) and a pause image are imported.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-version=v2.4.2
 peers=$PWD/build/peers
 export PATH=$PATH:$PWD/build/deps/go/bin:/usr/sbin:/sbin
 
 if [ "${CONTAINERD_NAMESPACE:-}" != own ]; then
-    mkdir -p "$peers"
-    for program in containerd containerd-shim-runc-v2 ctr; do
-        [ -x "$peers/$program" ] || GOBIN=$peers GOFLAGS=-p=2 CGO_ENABLED=0 go install \
-            "github.com/containerd/containerd/v2/cmd/$program@$version" >&2
-    done
+    packaging/peers.sh >&2
     command -v crun >/dev/null || { echo "containerd.sh: crun is not installed (Debian's package crun)" >&2; exit 1; }
     CONTAINERD_NAMESPACE=own exec unshare --mount --propagation private bash "$0" "$@"
 fi

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Warren's sandboxers under containerd 2.4, as a proxy plugin of type sandbox. containerd comes from the Go module proxy
-# (bench/containerd.sh builds it into build/peers), so this is skipped where it has not been built.
+# (packaging/peers.sh builds it into build/peers, as make test does).
 load helper
 
 setup() {
     need_root
     need_program warren warren-namespace warren-wasm
     peers=$WARREN_BUILD/peers
-    [ -x "$peers/containerd" ] || skip "build/peers/containerd is not built: run 'bench/containerd.sh true' once"
+    [ -x "$peers/containerd" ] || skip "build/peers/containerd is not built: packaging/peers.sh builds it"
     engine_root
 }
 

@@ -6,7 +6,8 @@ setup() {
     need_root
     need_program warrend warren
     [ -x "$WARREN_BUILD/bin/warren-namespace" ] || skip "there is no build/bin/warren-namespace"
-    command -v docker >/dev/null || skip "there is no docker CLI on this machine"
+    PATH=$PATH:$WARREN_BUILD/peers
+    command -v docker >/dev/null || skip "there is no docker CLI on this machine: packaging/peers.sh brings it"
     engine_start
     context=$engine_dir/context
     mkdir "$context"
@@ -78,10 +79,10 @@ dockercli() {
     [[ ${lines[1]} == "Deleted: sha256:"* ]]
     run dockercli rmi demo:1
     [ "$status" -eq 1 ]
-    [ "$output" = "Error response from daemon: No such image: demo:1" ]
+    [[ $output == *"No such image: demo:1" ]] # docker 20.10 says Error:, 28 Error response from daemon:
     run warren rmi demo:1
     [ "$status" -eq 1 ]
-    [ "$output" = "Error response from daemon: No such image: demo:1" ]
+    [[ $output == *"No such image: demo:1" ]] # docker 20.10 says Error:, 28 Error response from daemon:
     run dockercli tag nothing x
     [ "$output" = "Error response from daemon: No such image: nothing:latest" ]
 }
