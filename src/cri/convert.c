@@ -37,6 +37,14 @@ ContainerConfig *cri_container_config(struct arena *a, const struct container *c
     return config;
 }
 
+void *cri_retype(void *entries, size_t n, const ProtobufCMessageDescriptor *type)
+{
+    struct cri_pair **pairs = entries;
+    for (size_t i = 0; i < n; i++)
+        pairs[i]->base.descriptor = type;
+    return entries;
+}
+
 static char *copy(struct arena *a, const char *s)
 {
     return arena_strdup(a, str_or_empty(s));
@@ -58,16 +66,12 @@ Runtime__V1__PodSandbox *cri_pod_item(struct arena *a, const struct pod *pod)
     item->state = pod_state(pod);
     item->created_at = pod->created_ns;
     item->n_labels = config->n_labels;
-    item->labels = (void *)config->labels;
+    item->labels = cri_retype(config->labels, config->n_labels,
+                              &runtime__v1__pod_sandbox__labels_entry__descriptor);
     item->n_annotations = config->n_annotations;
-    item->annotations = (void *)config->annotations;
+    item->annotations = cri_retype(config->annotations, config->n_annotations,
+                                   &runtime__v1__pod_sandbox__annotations_entry__descriptor);
     item->runtime_handler = copy(a, pod->handler);
-    /* the map entries of config and item are types of their own with one layout */
-    for (size_t i = 0; i < item->n_labels; i++)
-        item->labels[i]->base.descriptor = &runtime__v1__pod_sandbox__labels_entry__descriptor;
-    for (size_t i = 0; i < item->n_annotations; i++)
-        item->annotations[i]->base.descriptor =
-            &runtime__v1__pod_sandbox__annotations_entry__descriptor;
     return item;
 }
 
@@ -96,15 +100,12 @@ Runtime__V1__PodSandboxStatus *cri_pod_status(struct arena *a, const struct pod 
     runtime__v1__namespace__init(status->linux->namespaces);
     status->linux->namespaces->options = namespace_options(config);
     status->n_labels = config->n_labels;
-    status->labels = (void *)config->labels;
+    status->labels = cri_retype(config->labels, config->n_labels,
+                                &runtime__v1__pod_sandbox_status__labels_entry__descriptor);
     status->n_annotations = config->n_annotations;
-    status->annotations = (void *)config->annotations;
-    for (size_t i = 0; i < status->n_labels; i++)
-        status->labels[i]->base.descriptor =
-            &runtime__v1__pod_sandbox_status__labels_entry__descriptor;
-    for (size_t i = 0; i < status->n_annotations; i++)
-        status->annotations[i]->base.descriptor =
-            &runtime__v1__pod_sandbox_status__annotations_entry__descriptor;
+    status->annotations =
+        cri_retype(config->annotations, config->n_annotations,
+                   &runtime__v1__pod_sandbox_status__annotations_entry__descriptor);
     return status;
 }
 
@@ -159,14 +160,11 @@ Runtime__V1__Container *cri_container_item(struct arena *a, struct engine *e,
     item->state = container_state(c);
     item->created_at = c->created_ns;
     item->n_labels = config->n_labels;
-    item->labels = (void *)config->labels;
+    item->labels = cri_retype(config->labels, config->n_labels,
+                              &runtime__v1__container__labels_entry__descriptor);
     item->n_annotations = config->n_annotations;
-    item->annotations = (void *)config->annotations;
-    for (size_t i = 0; i < item->n_labels; i++)
-        item->labels[i]->base.descriptor = &runtime__v1__container__labels_entry__descriptor;
-    for (size_t i = 0; i < item->n_annotations; i++)
-        item->annotations[i]->base.descriptor =
-            &runtime__v1__container__annotations_entry__descriptor;
+    item->annotations = cri_retype(config->annotations, config->n_annotations,
+                                   &runtime__v1__container__annotations_entry__descriptor);
     return item;
 }
 
@@ -226,15 +224,11 @@ Runtime__V1__ContainerStatus *cri_container_status(struct arena *a, struct engin
                               ? config->stop_signal
                               : cri_signal_named(image ? image->config.stop_signal : NULL);
     status->n_labels = config->n_labels;
-    status->labels = (void *)config->labels;
+    status->labels = cri_retype(config->labels, config->n_labels,
+                                &runtime__v1__container_status__labels_entry__descriptor);
     status->n_annotations = config->n_annotations;
-    status->annotations = (void *)config->annotations;
-    for (size_t i = 0; i < status->n_labels; i++)
-        status->labels[i]->base.descriptor =
-            &runtime__v1__container_status__labels_entry__descriptor;
-    for (size_t i = 0; i < status->n_annotations; i++)
-        status->annotations[i]->base.descriptor =
-            &runtime__v1__container_status__annotations_entry__descriptor;
+    status->annotations = cri_retype(config->annotations, config->n_annotations,
+                                     &runtime__v1__container_status__annotations_entry__descriptor);
     return status;
 }
 

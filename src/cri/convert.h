@@ -37,6 +37,8 @@ struct cri_pair {
     ProtobufCMessage base;
     char *key, *value;
 };
+/* Makes a map's entries those of another message's map, in place; returns them. */
+void *cri_retype(void *entries, size_t n, const ProtobufCMessageDescriptor *type);
 const char *cri_pair_get(void *const *pairs, size_t n, const char *key);
 /* Whether labels has every pair of selector. */
 bool cri_pairs_match(void *const *labels, size_t n_labels, void *const *selector,

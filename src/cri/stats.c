@@ -47,15 +47,12 @@ static Runtime__V1__ContainerStats *container_stats(struct arena *a, const struc
     attributes->id = arena_strdup(a, c->id);
     attributes->metadata = config->metadata;
     attributes->n_labels = config->n_labels;
-    attributes->labels = (void *)config->labels;
+    attributes->labels = cri_retype(config->labels, config->n_labels,
+                                    &runtime__v1__container_attributes__labels_entry__descriptor);
     attributes->n_annotations = config->n_annotations;
-    attributes->annotations = (void *)config->annotations;
-    for (size_t i = 0; i < attributes->n_labels; i++)
-        attributes->labels[i]->base.descriptor =
-            &runtime__v1__container_attributes__labels_entry__descriptor;
-    for (size_t i = 0; i < attributes->n_annotations; i++)
-        attributes->annotations[i]->base.descriptor =
-            &runtime__v1__container_attributes__annotations_entry__descriptor;
+    attributes->annotations =
+        cri_retype(config->annotations, config->n_annotations,
+                   &runtime__v1__container_attributes__annotations_entry__descriptor);
     stats->attributes = attributes;
     stats->cpu = cpu_usage(a, s);
     stats->memory = memory_usage(a, s);
@@ -163,15 +160,12 @@ static Runtime__V1__PodSandboxAttributes *pod_attributes(struct arena *a, const 
     attributes->id = arena_strdup(a, pod->id);
     attributes->metadata = config->metadata;
     attributes->n_labels = config->n_labels;
-    attributes->labels = (void *)config->labels;
+    attributes->labels = cri_retype(config->labels, config->n_labels,
+                                    &runtime__v1__pod_sandbox_attributes__labels_entry__descriptor);
     attributes->n_annotations = config->n_annotations;
-    attributes->annotations = (void *)config->annotations;
-    for (size_t i = 0; i < attributes->n_labels; i++)
-        attributes->labels[i]->base.descriptor =
-            &runtime__v1__pod_sandbox_attributes__labels_entry__descriptor;
-    for (size_t i = 0; i < attributes->n_annotations; i++)
-        attributes->annotations[i]->base.descriptor =
-            &runtime__v1__pod_sandbox_attributes__annotations_entry__descriptor;
+    attributes->annotations =
+        cri_retype(config->annotations, config->n_annotations,
+                   &runtime__v1__pod_sandbox_attributes__annotations_entry__descriptor);
     return attributes;
 }
 
