@@ -34,6 +34,8 @@ int main(int argc, char **argv)
     syscall(SYS_close_range, LISTENER_FD + 1, ~0u, 0);
     umask(022);
     setsid();
+    if (chdir("/") < 0) /* what it was started from must not be held as long as the pod lives */
+        return 1;
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_NAME, "warren-keeper");
     prctl(PR_SET_CHILD_SUBREAPER, 1);

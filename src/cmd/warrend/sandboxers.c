@@ -86,6 +86,7 @@ static int spawn(struct child *c)
     uv_process_options_t options = {
         .file = c->program,
         .args = (char **)argv,
+        .cwd = "/",
         .exit_cb = child_exited,
         .flags =
             UV_PROCESS_DETACHED, /* a session of its own: the terminal's signals are warrend's */
