@@ -61,7 +61,7 @@ static _Noreturn void die(const char *what, const struct error *err)
     exit(1);
 }
 
-/* ---- figures ----------------------------------------------------------------------------------------- */
+/* Figures */
 
 struct series {
     const char *name;
@@ -90,7 +90,7 @@ static void series_print(struct series *s)
     free(s->ns);
 }
 
-/* ---- ours -------------------------------------------------------------------------------------------- */
+/* Ours */
 
 enum step { STEP_GROUP, STEP_RECIPE, STEP_READY, STEP_EXIT, STEP_REMOVE, STEP_ALL, STEPS };
 
@@ -182,7 +182,7 @@ static void run_ours(const char *title, const char *more_mounts, size_t count)
     cgroup_host_free(host);
 }
 
-/* ---- theirs ------------------------------------------------------------------------------------------ */
+/* Theirs */
 
 static bool run_program(const char *command)
 {

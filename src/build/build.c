@@ -73,7 +73,7 @@ static void build_done(struct build *b)
 }
 CLEANUP_DONE(build, struct build);
 
-/* ---- what is said -------------------------------------------------------------------------------------------- */
+/* What is said */
 
 static void say_object(const struct build *b, json_object *o)
 {
@@ -117,7 +117,7 @@ static void say_built(const struct build *b, const struct image *image)
     say(b, "Successfully built %.12s\n", short_id(image));
 }
 
-/* ---- the context ----------------------------------------------------------------------------------------------- */
+/* The context */
 
 static int open_context(struct build *b, struct error *err)
 {
@@ -178,7 +178,7 @@ static int read_files(struct build *b, struct error *err)
     return r == -ENOENT ? 0 : r;
 }
 
-/* ---- checks before anything is done -------------------------------------------------------------------------- */
+/* Checks before anything is done */
 
 static int check_instructions(const struct build *b, struct error *err)
 {
@@ -212,7 +212,7 @@ static int check_instructions(const struct build *b, struct error *err)
                              b->file.name);
 }
 
-/* ---- FROM ------------------------------------------------------------------------------------------------------- */
+/* FROM */
 
 static const char *lookup_global(void *arg, const char *name)
 {
@@ -370,7 +370,7 @@ static int run_from(struct build *b, const struct instruction *i, struct error *
     return r;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/* Running */
 
 static int run_instruction(struct build *b, const struct instruction *i, struct error *err)
 {

@@ -25,7 +25,7 @@ struct copy {
     bool to_dir; /* sources are put into it */
 };
 
-/* ---- a layer's life --------------------------------------------------------------------------------------- */
+/* A layer's life */
 
 static int layer_open_file(struct build *b, int *ret, struct error *err)
 {
@@ -64,7 +64,7 @@ static int stage_add_layer(struct build *b, int *fd, struct error *err)
     return 0;
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------ */
+/* Options */
 
 static int parse_chown(struct copy *c, const char *text, struct error *err)
 {
@@ -140,7 +140,7 @@ static int parse_flags(struct copy *c, const struct instruction *i, struct error
     return 0;
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------- */
+/* Sources */
 
 static const char *base_name(const char *path)
 {
@@ -211,7 +211,7 @@ static int find_sources(struct copy *c, char *const *words, size_t count, char *
     return 0;
 }
 
-/* ---- destination ------------------------------------------------------------------------------------------------ */
+/* Destination */
 
 static char *absolute(const struct stage *s, const char *path)
 {

@@ -238,7 +238,7 @@ int layer_copy(struct layer *l, const struct tree *from, const struct tree_node 
     return copy_children(l, from, node, path, owner, ignore, err);
 }
 
-/* ---- tars ----------------------------------------------------------------------------------------------- */
+/* Tars */
 
 struct unpacking {
     struct layer *layer;

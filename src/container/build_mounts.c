@@ -10,7 +10,7 @@
 #include "linux/cgroup.h"
 #include "linux/sys.h"
 
-/* ---- the root ---------------------------------------------------------------------------------------- */
+/* The root */
 
 /* Cuts lowerdir's value at its colons; "\:" is a colon in a path, as mount(8) has it. */
 static char **split_layers(struct arena *a, const char *value)
@@ -135,7 +135,7 @@ int build_rootfs(struct builder *b, struct error *err)
     return e;
 }
 
-/* ---- mounts ------------------------------------------------------------------------------------------ */
+/* Mounts */
 
 struct option {
     const char *name;

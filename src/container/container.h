@@ -62,8 +62,7 @@ enum {
     CONTAINER_EXIT_NOT_FOUND = 127,
 };
 
-/* ---- the sandboxer's half (build.c and its neighbours; json-c, libseccomp)
- * ---------------------------- */
+/* The sandboxer's half (build.c and its neighbours; json-c, libseccomp) */
 
 /* What the container's root is: an overlay to be mounted by the child itself, or a directory. */
 struct recipe_rootfs {
@@ -102,8 +101,7 @@ int recipe_build(const struct recipe_input *in, struct buffer *out, struct buffe
 int recipe_build_exec(const struct oci_process *process, const struct recipe_input *in,
                       struct buffer *out, struct buffer *warnings, struct error *err);
 
-/* ---- the keeper's half (run.c and its neighbours; no library, no heap in the parent)
- * ------------------- */
+/* The keeper's half (run.c and its neighbours; no library, no heap in the parent) */
 
 /* Checks a block from outside: version, every offset, every string. *ret points into data (aligned
  * to 8), which the caller keeps as long as it is used. -EINVAL, -EPROTO for another version. */

@@ -183,7 +183,7 @@ int child_mount_all(struct child *c, struct error *err)
     return e;
 }
 
-/* ---- masked and read-only paths ---------------------------------------------------------------------- */
+/* Masked and read-only paths */
 
 static int clone_tree(int fd, const char *path, bool recursive)
 {

@@ -22,7 +22,7 @@ enum {
     PROGRAM_MAX = 65535 * 8,
 };
 
-/* ---- the spec's names -------------------------------------------------------------------------------- */
+/* The spec's names */
 
 static int parse_action(const char *name, const uint32_t *errno_ret, uint32_t *ret)
 {
@@ -93,7 +93,7 @@ static uint32_t parse_architecture(const char *name)
     return found < 0 ? 0 : (uint32_t)found;
 }
 
-/* ---- rules ------------------------------------------------------------------------------------------- */
+/* Rules */
 
 static bool one_index_twice(const struct oci_seccomp_syscall *s)
 {
@@ -170,7 +170,7 @@ static int add_architectures(scmp_filter_ctx filter, const struct oci_seccomp *p
     return 0;
 }
 
-/* ---- programs ---------------------------------------------------------------------------------------- */
+/* Programs */
 
 static int export_program(scmp_filter_ctx filter, struct buffer *program, struct error *err)
 {

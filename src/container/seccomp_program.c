@@ -74,7 +74,7 @@ static size_t argument_offset(uint32_t index, bool high)
     return offsetof(struct seccomp_data, args) + 8 * index + (second ? 4 : 0);
 }
 
-/* ---- conditions -------------------------------------------------------------------------------------- */
+/* Conditions */
 
 static uint32_t action_of(const struct oci_seccomp_syscall *s)
 {
@@ -123,7 +123,7 @@ static size_t emit_answer(struct writer *w, const struct answer *a)
     return w->at;
 }
 
-/* ---- ranges ------------------------------------------------------------------------------------------ */
+/* Ranges */
 
 struct range {
     uint32_t first;
@@ -167,7 +167,7 @@ static size_t emit_search(struct writer *w, const struct range *r, size_t n)
     return w->at;
 }
 
-/* ---- one architecture -------------------------------------------------------------------------------- */
+/* One architecture */
 
 /* i386 has calls of their own for these since Linux 4.3 and 5.1, where libseccomp names socketcall's and ipc's. */
 static const struct name_value direct_x86[] = {

@@ -12,7 +12,7 @@
 #include "image/json.h"
 #include "loop/loop.h"
 
-/* ---- list ---------------------------------------------------------------------------------------------------- */
+/* List */
 
 struct filter {
     char **references;
@@ -138,7 +138,7 @@ void serve_images_list(struct docker *d, struct http_request *r)
     answer_json(r, 200, list);
 }
 
-/* ---- load and save --------------------------------------------------------------------------------------------- */
+/* Load and save */
 
 struct transfer {
     struct docker *docker;
@@ -233,7 +233,7 @@ void serve_images_save(struct docker *d, struct http_request *r, char *const *na
     run_transfer(r, &t, save, false, "application/x-tar");
 }
 
-/* ---- one image ------------------------------------------------------------------------------------------------- */
+/* One image */
 
 struct read_config {
     struct docker *docker;

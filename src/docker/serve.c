@@ -17,7 +17,7 @@
 _Static_assert(DOCKER_API_MAJOR == 1 && DOCKER_API_MINOR == 47 && DOCKER_API_MINOR_MIN == 24,
                "the texts above");
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* Answers */
 
 void answer_json(struct http_request *r, int status, json_object *o)
 {
@@ -76,7 +76,7 @@ int query_json(const struct http_request *r, const char *name, json_object **ret
     return str_empty(text) ? 0 : json_parse(name, text, strlen(text), ret, err);
 }
 
-/* ---- what the engine is ------------------------------------------------------------------------------------- */
+/* What the engine is */
 
 static const char *architecture(const char *machine)
 {
@@ -137,7 +137,7 @@ void serve_info(struct docker *d, struct http_request *r)
     answer_json(r, 200, o);
 }
 
-/* ---- routes --------------------------------------------------------------------------------------------------- */
+/* Routes */
 
 static bool is_get(const struct http_request *r)
 {

@@ -36,7 +36,7 @@ static int commit(struct engine *e, struct container_record *c, enum store_kind 
     return store_commit(e->store, &change, err);
 }
 
-/* ---- create --------------------------------------------------------------------------------- */
+/* Create */
 
 static int check_config(const Runtime__V1__ContainerConfig *config, struct error *err)
 {
@@ -163,7 +163,7 @@ int engine_container_create(struct engine *e, const char *pod_id,
     return r < 0 ? fail_in(err, r, "create container \"%s\"", config->metadata->name) : 0;
 }
 
-/* ---- remove --------------------------------------------------------------------------------- */
+/* Remove */
 
 /* The sandboxer's part of it. One that failed to start may run there all the same. */
 static int forget_at_peer(struct container_record *c, struct error *err)
@@ -222,7 +222,7 @@ int engine_container_remove(struct engine *e, const char *id, struct error *err)
     return 0;
 }
 
-/* ---- update --------------------------------------------------------------------------------- */
+/* Update */
 
 static void set_text(char **to, char *from)
 {

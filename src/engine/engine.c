@@ -15,7 +15,7 @@
 
 enum { CLOSE_WAIT_S = 5 };
 
-/* ---- handlers ------------------------------------------------------------------------------- */
+/* Handlers */
 
 static struct handler *find(const struct engine *e, const char *name, size_t count)
 {
@@ -94,7 +94,7 @@ const struct engine_handler *engine_handlers(struct engine *e, size_t *ret_count
     return e->public_handlers;
 }
 
-/* ---- loading -------------------------------------------------------------------------------- */
+/* Loading */
 
 struct loading {
     struct engine *engine;
@@ -206,7 +206,7 @@ static int load(void *arg, struct error *err)
     return store_open(&l->engine->store, l->path, &reader, err);
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* Opening */
 
 static void free_handlers(struct engine *e)
 {

@@ -73,7 +73,7 @@ struct container {
     struct list in_pod;
 };
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* Opening */
 
 struct engine_handler {    /* what a runtime handler names */
     const char *name;      /* "", "namespace", "runc", "wasm", ... */
@@ -96,7 +96,7 @@ void engine_close(struct engine *e);
 struct image_store *engine_images(struct engine *e);
 const struct engine_handler *engine_handlers(struct engine *e, size_t *ret_count);
 
-/* ---- pods ----------------------------------------------------------------------------------- */
+/* Pods */
 
 /* [parks] -EEXIST where the name, namespace, uid and attempt are taken; -ENOENT for a handler that
  * is not configured. A failed run leaves nothing. */
@@ -112,7 +112,7 @@ int engine_pod_find(struct engine *e, const char *id, struct pod **ret, struct e
 const struct list *engine_pods(struct engine *e);
 size_t engine_pod_count(struct engine *e);
 
-/* ---- containers ----------------------------------------------------------------------------- */
+/* Containers */
 
 /* [parks] The image must be there (-ENOENT). */
 int engine_container_create(struct engine *e, const char *pod_id,
@@ -152,7 +152,7 @@ int engine_stats(struct engine *e, char *const *pod_ids, char *const *container_
                  struct arena *arena, struct peer_container_stats **ret, size_t *ret_count,
                  struct error *err);
 
-/* ---- events --------------------------------------------------------------------------------- */
+/* Events */
 
 enum engine_event_type {
     EVENT_CREATED,

@@ -38,7 +38,7 @@ void exec_lost(struct exec *x)
     co_wake(x->co);
 }
 
-/* ---- streams -------------------------------------------------------------------------------- */
+/* Streams */
 
 struct stream {
     char *path;
@@ -107,7 +107,7 @@ static bool stream_read(struct stream *s)
     return any;
 }
 
-/* ---- the wait ------------------------------------------------------------------------------- */
+/* The wait */
 
 /* True where something came from either. */
 static bool wait_streams(struct stream *streams, int64_t deadline)
@@ -149,7 +149,7 @@ static void drain(struct stream *streams)
     }
 }
 
-/* ---- exec_sync ------------------------------------------------------------------------------ */
+/* Exec_sync */
 
 struct session {
     struct engine *engine;

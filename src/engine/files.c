@@ -53,7 +53,7 @@ int files_init(struct engine *e, struct error *err)
     return r;
 }
 
-/* ---- pods ----------------------------------------------------------------------------------- */
+/* Pods */
 
 char *files_etc_dir(struct engine *e, const struct pod_record *p)
 {
@@ -146,7 +146,7 @@ void files_remove_pod(struct engine *e, const char *id)
         diag_warning("remove '%s': %s", path, strerror(errno));
 }
 
-/* ---- containers ----------------------------------------------------------------------------- */
+/* Containers */
 
 static int make_writable(const char *dir, struct error *err)
 {

@@ -40,7 +40,7 @@ static void leftover_free(struct leftover *l)
 }
 CLEANUP_FREE(leftover, struct leftover);
 
-/* ---- ending one ----------------------------------------------------------------------------- */
+/* Ending one */
 
 static bool is_gone(int r)
 {
@@ -111,7 +111,7 @@ static int end_one(struct engine_peer *ep, struct leftover *l, struct error *err
     return l->exec_id || l->seq ? end_process(ep, l, err) : end_known(ep, l, err);
 }
 
-/* ---- the janitor ---------------------------------------------------------------------------- */
+/* The janitor */
 
 /* The first that is due; else NULL and *ret_when. */
 static struct leftover *next_due(struct engine_peer *ep, int64_t *ret_when)
@@ -206,7 +206,7 @@ void leftover_wake(struct engine_peer *ep)
         co_wake(ep->janitor);
 }
 
-/* ---- adding --------------------------------------------------------------------------------- */
+/* Adding */
 
 static void add(struct engine_peer *ep, struct leftover *made)
 {

@@ -13,7 +13,7 @@ enum {
     REPORTS_NS = 3000000000
 }; /* how long the ends of a stopped pod's containers may take to be reported */
 
-/* ---- run ------------------------------------------------------------------------------------ */
+/* Run */
 
 static char *make_key(const Runtime__V1__PodSandboxMetadata *m)
 {
@@ -160,7 +160,7 @@ int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config
     return 0;
 }
 
-/* ---- stop ----------------------------------------------------------------------------------- */
+/* Stop */
 
 static struct container_record *any_running(const struct pod_record *p)
 {
@@ -218,7 +218,7 @@ int engine_pod_stop(struct engine *e, const char *id, struct error *err)
     return r < 0 ? r : store_commit(e->store, &nothing, err);
 }
 
-/* ---- remove --------------------------------------------------------------------------------- */
+/* Remove */
 
 static int remove_held(struct engine *e, struct pod_record *p, struct error *err)
 {

@@ -24,7 +24,7 @@ static void disconnected(void *arg)
     ep->epoch++;
 }
 
-/* ---- sandboxes ------------------------------------------------------------------------------ */
+/* Sandboxes */
 
 static void sandbox(void *arg, const struct peer_sandbox_state *s)
 {
@@ -44,7 +44,7 @@ static void sandbox(void *arg, const struct peer_sandbox_state *s)
         p->pod.pid = s->pid;
 }
 
-/* ---- containers ----------------------------------------------------------------------------- */
+/* Containers */
 
 static void report_end(struct engine *e, struct container_record *c,
                        const struct peer_process_state *s)
@@ -115,7 +115,7 @@ static void process(void *arg, const struct peer_process_state *s)
         leftover_container(ep, s->sandbox_id, s->id, true);
 }
 
-/* ---- who was not named ---------------------------------------------------------------------- */
+/* Who was not named */
 
 static void judge_pod(struct engine_peer *ep, struct pod_record *p)
 {

@@ -128,7 +128,7 @@ void container_record_unref(struct container_record *c)
     free(c);
 }
 
-/* ---- finding -------------------------------------------------------------------------------- */
+/* Finding */
 
 /* Users type the first digits of an id; nothing keeps an order of ids, so this looks at all. */
 static void *find_prefix(const struct map *m, const char *what, const char *prefix,
@@ -216,7 +216,7 @@ void pod_let_go(struct pod_record *p)
     pod_record_unref(p);
 }
 
-/* ---- tables --------------------------------------------------------------------------------- */
+/* Tables */
 
 int container_enter(struct engine *e, struct container_record *c, struct error *err)
 {
@@ -256,7 +256,7 @@ void pod_leave(struct engine *e, struct pod_record *p)
     pod_record_unref(p);
 }
 
-/* ---- sandboxers ----------------------------------------------------------------------------- */
+/* Sandboxers */
 
 int peer_wait(const struct handler *handler, struct error *err)
 {

@@ -58,8 +58,7 @@ static const NamespaceOption *namespaces_of(const struct spec_input *in)
     return &none;
 }
 
-/* ---- process
- * ---------------------------------------------------------------------------------------- */
+/* Process */
 
 static void append(char **v, size_t *n, char *const *from, size_t count)
 {
@@ -220,8 +219,7 @@ static int build_process(struct arena *a, const struct spec_input *in, struct oc
     return r < 0 ? r : build_capabilities(a, in, p, err);
 }
 
-/* ---- resources
- * ---------------------------------------------------------------------------------------- */
+/* Resources */
 
 static uint64_t *unsigned_box(struct arena *a, int64_t value)
 {
@@ -308,8 +306,7 @@ int spec_build_resources(const Runtime__V1__LinuxContainerResources *r, struct b
     return e < 0 ? e : oci_resources_print(&resources, out, err);
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------------ */
+/* The rest */
 
 /* Namespaces that a spec does not name are the holder's: it lives in the pod's own, or in the
  * host's. */

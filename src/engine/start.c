@@ -18,7 +18,7 @@ enum { KILL_S = 10, LOST_S = 2 };
 
 static const char *const states[] = {"CREATED", "RUNNING", "EXITED", "UNKNOWN"};
 
-/* ---- start ---------------------------------------------------------------------------------- */
+/* Start */
 
 static int check(const struct container_record *c, struct error *err)
 {
@@ -172,7 +172,7 @@ int engine_container_start(struct engine *e, const char *id, struct error *err)
     return r < 0 ? fail_in(err, r, "start container %s", c->container.id) : 0;
 }
 
-/* ---- stop ----------------------------------------------------------------------------------- */
+/* Stop */
 
 /* False where it still runs at the deadline. */
 static bool await_end(struct container_record *c, int64_t deadline)

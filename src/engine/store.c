@@ -82,7 +82,7 @@ static int run(struct store *s, const char *sql, struct error *err)
     return 0;
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* Writing */
 
 static void bind_text(sqlite3_stmt *st, int i, const char *text)
 {
@@ -315,7 +315,7 @@ void store_later(struct store *s, const struct store_change *change)
     enqueue(s, op);
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* Opening */
 
 static int check_schema(struct store *s, struct error *err)
 {

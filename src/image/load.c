@@ -53,8 +53,7 @@ static void report(const struct load *l, const char *id, const char *action, uin
         l->progress->update(l->progress->arg, id, action, done, total);
 }
 
-/* ---- spooling
- * ---------------------------------------------------------------------------------------- */
+/* Spooling */
 
 static int spool_data(struct load *l, struct tar_input *t, struct spooled *f, struct error *err)
 {
@@ -159,8 +158,7 @@ static int find_blob(struct load *l, const char *digest, struct spooled **ret, s
     return ingest_blob(&l->in, digest, f->file, err);
 }
 
-/* ---- images
- * ------------------------------------------------------------------------------------------- */
+/* Images */
 
 static int unpack_layer(struct load *l, const struct spooled *f, const char *diff_id,
                         const char *chain_id, struct error *err)
@@ -217,8 +215,7 @@ static int load_manifest(struct load *l, const char *digest, const struct manife
     return keep_image(l, image, blobs, names, err);
 }
 
-/* ---- OCI layout
- * ----------------------------------------------------------------------------------------- */
+/* OCI layout */
 
 /* The entries of one image: those with the same name. */
 static bool same_image(const struct descriptor *a, const struct descriptor *b)
@@ -312,8 +309,7 @@ static int load_layout(struct load *l, const struct spooled *index, struct error
     return !r && !chosen ? no_platform("index.json", &m, err) : r;
 }
 
-/* ---- docker archive
- * --------------------------------------------------------------------------------------- */
+/* Docker archive */
 
 static const char *layer_type(struct load *l, const struct spooled *f)
 {

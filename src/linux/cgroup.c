@@ -15,7 +15,7 @@
 #include "linux/cgroup_host.h"
 #include "oci/spec.h"
 
-/* ---- making ------------------------------------------------------------------------------------------ */
+/* Making */
 
 /* A new cpuset has no CPUs and takes no process: it gets its parent's. */
 static int inherit_cpuset(const char *dir, const char *file)
@@ -134,7 +134,7 @@ int cgroup_update(const struct cgroup *g, const struct oci_resources *r, struct 
     return e;
 }
 
-/* ---- removing ---------------------------------------------------------------------------------------- */
+/* Removing */
 
 static int remove_tree(const char *path, int depth)
 {
@@ -181,7 +181,7 @@ int cgroup_remove(const struct cgroup *g, struct error *err)
     return result;
 }
 
-/* ---- entering ---------------------------------------------------------------------------------------- */
+/* Entering */
 
 int cgroup_join_paths(const struct cgroup *g, struct arena *a, char ***ret, struct error *err)
 {

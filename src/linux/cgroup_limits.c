@@ -44,7 +44,7 @@ static const char *limit_text(int64_t value, char text[24], const char *unlimite
     return text;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------ */
+/* Memory */
 
 static int set_memory_v1(const struct cgroup *g, const struct oci_memory *m, struct error *err)
 {
@@ -107,7 +107,7 @@ static int set_memory_v2(const struct cgroup *g, const struct oci_memory *m, str
     return e;
 }
 
-/* ---- cpu --------------------------------------------------------------------------------------------- */
+/* Cpu */
 
 static int set_cpu_v1(const struct cgroup *g, const struct oci_cpu *c, struct error *err)
 {
@@ -172,7 +172,7 @@ static int set_cpuset(const struct cgroup *g, const struct oci_cpu *c, struct er
     return e;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------- */
+/* The rest */
 
 static int set_throttle(const struct cgroup *g, const struct oci_throttle_device *d, size_t n,
                         const char *v1, const char *v2, struct error *err)

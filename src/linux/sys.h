@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- mounts (linux/mount.h) ---- */
+/* Mounts (linux/mount.h) */
 enum {
     SYS_OPEN_TREE_CLONE = 1,
     SYS_OPEN_TREE_CLOEXEC = 02000000,
@@ -44,7 +44,7 @@ int sys_fsmount(int fd, unsigned flags, unsigned attributes);
 int sys_mount_setattr(int dir, const char *path, unsigned flags, const struct sys_mount_attr *attr);
 int sys_pivot_root(const char *new_root, const char *put_old);
 
-/* ---- paths (linux/openat2.h) ---- */
+/* Paths (linux/openat2.h) */
 enum {
     SYS_RESOLVE_NO_MAGICLINKS = 0x02,
     SYS_RESOLVE_NO_SYMLINKS = 0x04,
@@ -56,7 +56,7 @@ int sys_open_resolve(int dir, const char *path, int flags, mode_t mode, uint64_t
 /* Whether path is where a file system is mounted (statx): "/" is not in a chroot to a plain directory. */
 bool sys_is_mount(const char *path);
 
-/* ---- processes (linux/sched.h, pidfd.h) ---- */
+/* Processes (linux/sched.h, pidfd.h) */
 #define SYS_CLONE_CLEAR_SIGHAND UINT64_C(0x100000000)
 #define SYS_CLONE_INTO_CGROUP   UINT64_C(0x200000000)
 enum {
@@ -78,7 +78,7 @@ int sys_setns(int fd, int flags);
 enum { SYS_CLOSE_RANGE_CLOEXEC = 4 };
 int sys_close_range(unsigned first, unsigned last, unsigned flags);
 
-/* ---- credentials (linux/capability.h, prctl.h, seccomp.h) ---- */
+/* Credentials (linux/capability.h, prctl.h, seccomp.h) */
 /* The calling thread's sets. */
 struct sys_caps {
     uint64_t effective, permitted, inheritable;

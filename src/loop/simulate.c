@@ -61,7 +61,7 @@ uint32_t simulate_random(uint32_t n)
     return (uint32_t)((x >> 32) * n >> 32);
 }
 
-/* ---- turns -------------------------------------------------------------------------------------------------- */
+/* Turns */
 
 static void retire(struct co *co)
 {
@@ -159,7 +159,7 @@ void simulate_abandon(void)
     }
 }
 
-/* ---- coroutines --------------------------------------------------------------------------------------------- */
+/* Coroutines */
 
 void co_start(void (*fn)(void *arg), void *arg)
 {
@@ -223,7 +223,7 @@ void co_sleep(int64_t ns)
         ;
 }
 
-/* ---- descriptors and the pool --------------------------------------------------------------------------------- */
+/* Descriptors and the pool */
 
 int co_wait_fds(struct co_fd *fds, size_t count, int64_t deadline_ns)
 {

@@ -58,7 +58,7 @@ void holder_set_pid(struct holder *h, pid_t pid)
     h->pid = pid;
 }
 
-/* ---- the end */
+/* The end */
 
 static void closed(uv_handle_t *handle)
 {
@@ -97,7 +97,7 @@ static void gone(struct holder *h)
     uv_close((uv_handle_t *)&h->poll, closed);
 }
 
-/* ---- hearing */
+/* Hearing */
 
 static void answered(struct holder *h, uint64_t serial, struct wire_reader *p)
 {
@@ -179,7 +179,7 @@ static void set_events(struct holder *h)
     uv_poll_start(&h->poll, UV_READABLE | (h->out.len ? UV_WRITABLE : 0), polled);
 }
 
-/* ---- asking */
+/* Asking */
 
 int holder_call(struct holder *h, enum wire_type type, const struct buffer *payload,
                 struct buffer *ret, struct error *err)
@@ -206,7 +206,7 @@ int holder_call(struct holder *h, enum wire_type type, const struct buffer *payl
     return c.code;
 }
 
-/* ---- the beginning */
+/* The beginning */
 
 static int holder_new(int socket, pid_t pid, const struct holder_observer *observer, void *arg,
                       struct holder **ret, struct error *err)

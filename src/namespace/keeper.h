@@ -21,7 +21,7 @@
 
 struct error;
 
-/* ---- keeper_loop.c ---------------------------------------------------------------------------------- */
+/* Keeper_loop.c */
 
 struct watch {
     int fd;       /* -1: unused */
@@ -40,7 +40,7 @@ int watch_release(struct watch *w);
 /* Runs until *leave. reap is called after children have ended. */
 void keeper_loop(const bool *leave, void (*reap)(void));
 
-/* ---- keeper_stdio.c --------------------------------------------------------------------------------- */
+/* Keeper_stdio.c */
 
 struct stdio;
 struct output { /* what the container writes: its stdout, its stderr, or its terminal (as stdout) */
@@ -87,7 +87,7 @@ void outputs_resume(struct stdio *io);
 /* Whether nothing more will come. */
 bool outputs_ended(const struct stdio *io);
 
-/* ---- keeper_attach.c -------------------------------------------------------------------------------- */
+/* Keeper_attach.c */
 
 struct attach {
     struct stdio *io;
@@ -113,7 +113,7 @@ void attaches_resume(struct stdio *io);
 void attaches_finish(struct stdio *io);
 void attaches_done(struct stdio *io);
 
-/* ---- keeper_process.c ------------------------------------------------------------------------------- */
+/* Keeper_process.c */
 
 struct control;
 struct kept {
@@ -151,7 +151,7 @@ void kept_reap(void);
 bool kept_kill_all(void);
 void kept_forget_asker(struct control *c);
 
-/* ---- keeper_pod.c ----------------------------------------------------------------------------------- */
+/* Keeper_pod.c */
 
 /* Enters the pod's namespaces as WIRE_INIT asks. *ret_init: the shared pid namespace's init, or 0. */
 int pod_enter(uint32_t flags, const char *hostname, struct wire_reader *sysctls, const char *netns,
@@ -167,7 +167,7 @@ void pod_privileges(bool raised);
 int pod_pid_enter(struct error *err);
 int pod_pid_return(struct error *err);
 
-/* ---- keeper_control.c ------------------------------------------------------------------------------- */
+/* Keeper_control.c */
 
 /* Serves the sandboxer on its first connection and all that come to listener, until it is told to leave or has nothing to keep
  * and nobody who could ask. */

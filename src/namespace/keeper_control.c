@@ -72,7 +72,7 @@ static void control_free(struct control *c)
     leave_if_useless();
 }
 
-/* ---- sending */
+/* Sending */
 
 static void flush(struct control *c)
 {
@@ -129,7 +129,7 @@ void control_note(const char *format, ...)
     control_tell(WIRE_NOTE, &b);
 }
 
-/* ---- the requests */
+/* The requests */
 
 static int serve_init(struct wire_reader *p, struct buffer *out, struct error *err)
 {
@@ -299,7 +299,7 @@ static void serve_frames(struct control *c)
     }
 }
 
-/* ---- who is it that came? */
+/* Who is it that came? */
 
 /* A new connection's first bytes: the magic, or an attach's token. False where there are too few yet. */
 static bool recognise(struct control *c)

@@ -81,7 +81,7 @@ static int set_sysctl(const char *text, struct error *err)
     return 0;
 }
 
-/* ---- the shared pid namespace's PID 1 */
+/* The shared pid namespace's PID 1 */
 
 static int drop_everything(void)
 {

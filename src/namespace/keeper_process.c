@@ -25,7 +25,7 @@ struct kept *kept_find(const char *id, const char *exec_id)
     return NULL;
 }
 
-/* ---- what the sandboxer is told */
+/* What the sandboxer is told */
 
 static void name_put(struct buffer *b, const struct kept *k)
 {
@@ -69,7 +69,7 @@ void kept_forget_asker(struct control *c)
     list_each(k, &kept_all, link) if (k->asker == c) k->asker = NULL;
 }
 
-/* ---- from the recipe to a running program */
+/* From the recipe to a running program */
 
 static void child_over(struct kept *k)
 {
@@ -256,7 +256,7 @@ void kept_start(struct kept *k, struct control *asker, uint64_t serial)
         answer_error(k, &err);
 }
 
-/* ---- ending */
+/* Ending */
 
 /* Signals each process of the container; *ret_count is how many there were. */
 static int signal_all(const struct kept *k, int signal, int *ret_count)

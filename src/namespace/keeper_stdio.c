@@ -23,7 +23,7 @@ static void output_fifo_ready(struct watch *w, short revents);
 static void input_to_ready(struct watch *w, short revents);
 static void input_fifo_ready(struct watch *w, short revents);
 
-/* ---- opening */
+/* Opening */
 
 static int open_fifo(const char *path, int flags, struct error *err)
 {
@@ -136,7 +136,7 @@ void stdio_terminal(struct stdio *io, int fd)
         watch_begin(&io->in.to, both, 0, input_to_ready);
 }
 
-/* ---- output */
+/* Output */
 
 bool outputs_ended(const struct stdio *io)
 {
@@ -260,7 +260,7 @@ void stdio_drain(struct stdio *io)
             ;
 }
 
-/* ---- input */
+/* Input */
 
 bool input_full(const struct input *in)
 {
@@ -339,7 +339,7 @@ void stdio_close_input(struct stdio *io)
         input_end(&io->in);
 }
 
-/* ---- the rest */
+/* The rest */
 
 int stdio_resize(struct stdio *io, uint32_t columns, uint32_t rows, struct error *err)
 {

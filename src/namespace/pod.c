@@ -18,7 +18,7 @@ enum {
     STATUS_KILLED = 128 + SIGKILL,
 };
 
-/* ---- cgroups */
+/* Cgroups */
 
 /* One group a container, named POD+CONTAINER: a group of the pod's own around them would cost as much as theirs, and limit
  * nothing. */
@@ -31,7 +31,7 @@ int pod_container_cgroup(const struct pod *p, const char *id, struct cgroup *ret
                 : fail(err, ENOMEM, "name a cgroup");
 }
 
-/* ---- life */
+/* Life */
 
 void pod_free(struct pod *p)
 {
@@ -71,7 +71,7 @@ int namespace_sandbox_create(void *t, struct sandbox *sb, struct error *err)
     return r;
 }
 
-/* ---- what the keeper tells */
+/* What the keeper tells */
 
 static void exited(void *arg, const char *id, const char *exec_id, uint32_t status,
                    int64_t exited_ns, bool oom_killed, const char *message)
@@ -113,7 +113,7 @@ static void gone(void *arg)
 
 const struct holder_observer pod_observer = {.exited = exited, .gone = gone};
 
-/* ---- start */
+/* Start */
 
 static int ask_init(struct pod *p, const struct buffer *record, struct error *err)
 {
@@ -159,7 +159,7 @@ int namespace_sandbox_start(void *t, struct sandbox *sb, const struct buffer *re
     return 0;
 }
 
-/* ---- stop */
+/* Stop */
 
 static bool runs(const struct process *p)
 {
@@ -222,7 +222,7 @@ int namespace_sandbox_stop(void *t, struct sandbox *sb, int64_t deadline_ns, str
     return 0;
 }
 
-/* ---- remove */
+/* Remove */
 
 static void dismiss_keeper(struct pod *p)
 {

@@ -41,13 +41,13 @@ struct unit {        /* process.technique: a container or an exec */
     size_t spec_len;
 };
 
-/* ---- config.c: what a PodSandboxConfig means here */
+/* Config.c: what a PodSandboxConfig means here */
 
 /* -EINVAL and -EOPNOTSUPP name the field. */
 int pod_config_read(const struct sandbox *sb, struct pod_config *ret, struct error *err);
 void pod_config_done(struct pod_config *c);
 
-/* ---- pod.c */
+/* Pod.c */
 
 int pod_new(struct namespaces *t, struct sandbox *sb, struct pod **ret, struct error *err);
 void pod_free(struct pod *p);
@@ -60,11 +60,11 @@ int namespace_sandbox_start(void *t, struct sandbox *sb, const struct buffer *re
 int namespace_sandbox_stop(void *t, struct sandbox *sb, int64_t deadline_ns, struct error *err);
 int namespace_sandbox_remove(void *t, struct sandbox *sb, struct error *err);
 
-/* ---- recover.c */
+/* Recover.c */
 
 int namespace_recover(void *t, struct sandboxer *s, struct error *err);
 
-/* ---- process.c */
+/* Process.c */
 
 void unit_free(struct unit *u);
 /* What the keeper keeps of a process: the servers' record, and what unit has to know. */
@@ -82,7 +82,7 @@ int namespace_reopen_log(void *t, struct process *p, struct error *err);
 int namespace_attach(void *t, struct process *p, bool in, bool out, bool err_, char **ret_address,
                      char **ret_token, struct error *err);
 
-/* ---- resources.c */
+/* Resources.c */
 
 int namespace_pause(void *t, struct process *p, struct error *err);
 int namespace_resume(void *t, struct process *p, struct error *err);

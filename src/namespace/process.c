@@ -17,7 +17,7 @@
 #include "namespace/pod.h"
 #include "oci/spec.h"
 
-/* ---- units */
+/* Units */
 
 void unit_free(struct unit *u)
 {
@@ -83,7 +83,7 @@ static int keep_spec(struct unit *u, const struct oci_spec *spec, struct error *
     return 0;
 }
 
-/* ---- the spec */
+/* The spec */
 
 struct plan { /* of a create under way */
     struct pod *pod;
@@ -231,7 +231,7 @@ static int plan_exec(struct plan *plan, struct error *err)
     return recipe_build_exec(process, &in, &plan->recipe, &plan->warnings, err);
 }
 
-/* ---- create */
+/* Create */
 
 static void tell_warnings(const struct plan *plan)
 {
@@ -319,7 +319,7 @@ int namespace_create(void *t, struct process *p, const struct buffer *record, st
     return 0;
 }
 
-/* ---- the rest is the keeper's */
+/* The rest is the keeper's */
 
 static struct holder *holder_of(const struct process *p)
 {

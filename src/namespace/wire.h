@@ -92,7 +92,7 @@ struct wire_process {
     size_t record_len;
 };
 
-/* ---- writing: the payload grows in a buffer; -ENOMEM is remembered by the buffer's owner as usual -------- */
+/* Writing: the payload grows in a buffer; -ENOMEM is remembered by the buffer's owner as usual */
 
 int wire_put_u32(struct buffer *b, uint32_t v);
 int wire_put_i64(struct buffer *b, int64_t v);
@@ -104,7 +104,7 @@ int wire_put_process(struct buffer *b, const struct wire_process *p);
 int wire_frame(struct buffer *b, enum wire_type type, uint64_t serial,
                const struct buffer *payload);
 
-/* ---- reading: what is short or not terminated sets bad; the values are then 0, "" and NULL --------------- */
+/* Reading: what is short or not terminated sets bad; the values are then 0, "" and NULL */
 
 struct wire_reader {
     const uint8_t *at, *end;
@@ -118,7 +118,7 @@ const char *wire_str(struct wire_reader *r);
 void wire_create(struct wire_reader *r, struct wire_create *ret);
 void wire_process(struct wire_reader *r, struct wire_process *ret);
 
-/* ---- a socket's input ----------------------------------------------------------------------------------- */
+/* A socket's input */
 
 /* Receives what is there onto the end of in. The number of bytes, 0 at the end, -EAGAIN, or another -errno. */
 int wire_receive(struct buffer *in, int socket);

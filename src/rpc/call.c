@@ -190,8 +190,7 @@ void call_refuse_unknown(struct rpc_call *call, struct rpc_server *server, const
                     name);
 }
 
-/* ---- what handlers use
- * --------------------------------------------------------------------------------- */
+/* What handlers use */
 
 void *rpc_context(const struct rpc_call *call)
 {

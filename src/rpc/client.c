@@ -63,8 +63,7 @@ bool rpc_is_transport_error(const struct rpc_client *c)
     return c->transport_error;
 }
 
-/* ---- what the protocols tell
- * --------------------------------------------------------------------------- */
+/* What the protocols tell */
 
 void client_call_finish(struct client_call *call, enum rpc_status status, const char *text)
 {
@@ -124,8 +123,7 @@ void client_conn_broken(struct client_conn *conn, int code)
     }
 }
 
-/* ---- connecting
- * ---------------------------------------------------------------------------------------- */
+/* Connecting */
 
 /* A listener whose queue is full makes connect fail with EAGAIN: there is nothing to poll for. */
 static int dial(struct rpc_client *c, int64_t deadline, struct error *err)
@@ -175,8 +173,7 @@ static int ensure_connected(struct rpc_client *c, int64_t deadline, struct error
     return r;
 }
 
-/* ---- calls
- * --------------------------------------------------------------------------------------------- */
+/* Calls */
 
 static void call_init(struct client_call *call, const ProtobufCServiceDescriptor *service,
                       const char *service_name, const char *method, const void *request,
@@ -327,8 +324,7 @@ int rpc_client_call(struct rpc_client *c, const ProtobufCServiceDescriptor *serv
     return r;
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------- */
+/* Streams */
 
 struct rpc_stream {
     struct client_call call;

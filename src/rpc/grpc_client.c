@@ -22,8 +22,7 @@ static struct grpc_client_conn *of(struct conn *c)
     return container_of(c, struct grpc_client_conn, base.conn);
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------------- */
+/* The answer */
 
 static struct client_call *call_of(nghttp2_session *session, int32_t stream)
 {
@@ -215,8 +214,7 @@ static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int
     return 0;
 }
 
-/* ---- the request
- * --------------------------------------------------------------------------------------- */
+/* The request */
 
 static ssize_t read_out(nghttp2_session *session, int32_t stream, uint8_t *data, size_t size,
                         uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -307,8 +305,7 @@ static void shut(struct client_conn *conn)
 
 static const struct client_conn_ops client_ops = {start, cancel, taken, shut};
 
-/* ---- the connection
- * ------------------------------------------------------------------------------------ */
+/* The connection */
 
 static int received(struct conn *c, const uint8_t *data, size_t len)
 {

@@ -23,8 +23,7 @@ struct grpc_conn {
 
 enum { OUT_FULL = 64 << 10, PATH_MAX_LEN = 512 };
 
-/* ---- answers
- * ------------------------------------------------------------------------------------------- */
+/* Answers */
 
 static ssize_t read_out(nghttp2_session *session, int32_t stream, uint8_t *data, size_t size,
                         uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -132,8 +131,7 @@ static bool grpc_full(const struct rpc_call *call)
 
 static const struct call_ops call_ops = {grpc_answer, grpc_send, grpc_full};
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------ */
+/* Requests */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
@@ -318,8 +316,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t co
     return 0;
 }
 
-/* ---- the connection
- * ------------------------------------------------------------------------------------ */
+/* The connection */
 
 static int received(struct conn *c, const uint8_t *data, size_t len)
 {

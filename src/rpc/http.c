@@ -21,8 +21,7 @@
 
 enum { HTTP_CONNECTIONS_MAX = 4096 };
 
-/* ---- libmicrohttpd on the loop
- * ------------------------------------------------------------------------- */
+/* Libmicrohttpd on the loop */
 
 static void turn(struct http_server *h);
 
@@ -96,8 +95,7 @@ void http_resume(struct http_request *r)
     uv_timer_start(&r->server->timer, on_timer, 0, 0);
 }
 
-/* ---- a request's life
- * ---------------------------------------------------------------------------------- */
+/* A request's life */
 
 static void watch_closed(uv_handle_t *handle_)
 {
@@ -217,8 +215,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
-/* ---- the server
- * ---------------------------------------------------------------------------------------- */
+/* The server */
 
 static void handle_closed(uv_handle_t *handle_)
 {

@@ -41,7 +41,7 @@ static void camel_case(const char *name, char text[NAME_MAX_LEN])
     text[n] = 0;
 }
 
-/* ---- to JSON ------------------------------------------------------------------------------------------- */
+/* To JSON */
 
 static json_object *of_bytes(const ProtobufCBinaryData *b)
 {
@@ -181,7 +181,7 @@ json_object *json_of_message(const ProtobufCMessage *message)
     return object;
 }
 
-/* ---- from JSON ----------------------------------------------------------------------------------------- */
+/* From JSON */
 
 struct place {
     struct arena *arena;

@@ -58,8 +58,7 @@ int rpc_errno_of(enum rpc_status status); /* positive errno */
  */
 enum { RPC_MESSAGE_MAX = 16 << 20, TTRPC_MESSAGE_MAX = 4 << 20 };
 
-/* ---- server
- * ------------------------------------------------------------------------------------------- */
+/* Server */
 
 struct rpc_call; /* one call being served; valid until its handler returns */
 
@@ -121,8 +120,7 @@ int rpc_server_listen(struct rpc_server *s, const char *path, mode_t mode, unsig
 /* Takes over a listening Unix socket (systemd activation, tests). */
 int rpc_server_listen_fd(struct rpc_server *s, int fd, unsigned protocols, struct error *err);
 
-/* ---- client
- * ------------------------------------------------------------------------------------------- */
+/* Client */
 
 struct rpc_client; /* one connection for all calls, made at the first and again after it broke */
 

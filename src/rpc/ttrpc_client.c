@@ -23,8 +23,7 @@ static struct ttrpc_client_conn *of(struct conn *c)
     return container_of(c, struct ttrpc_client_conn, base.conn);
 }
 
-/* ---- calls by stream
- * ----------------------------------------------------------------------------------- */
+/* Calls by stream */
 
 static size_t slot_of(const struct ttrpc_client_conn *t, uint32_t stream)
 {
@@ -74,8 +73,7 @@ static void table_remove(struct ttrpc_client_conn *t, uint32_t stream)
     }
 }
 
-/* ---- frames
- * -------------------------------------------------------------------------------------------- */
+/* Frames */
 
 static void finish(struct ttrpc_client_conn *t, struct client_call *call, enum rpc_status status,
                    const char *text)
@@ -183,8 +181,7 @@ static int received(struct conn *c, const uint8_t *data, size_t len)
     return 0;
 }
 
-/* ---- what the client asks
- * ------------------------------------------------------------------------------ */
+/* What the client asks */
 
 static int start(struct client_conn *conn, struct client_call *call, struct error *err)
 {

@@ -35,8 +35,7 @@ void ttrpc_write_header(uint8_t data[TTRPC_HEADER], const struct ttrpc_frame *fr
     data[9] = frame->flags;
 }
 
-/* ---- protobuf, read
- * ------------------------------------------------------------------------------------ */
+/* Protobuf, read */
 
 struct reader {
     const uint8_t *p, *end;
@@ -150,8 +149,7 @@ int ttrpc_read_response(const void *data, size_t len, struct ttrpc_response *ret
     return 0;
 }
 
-/* ---- protobuf, written
- * --------------------------------------------------------------------------------- */
+/* Protobuf, written */
 
 static size_t varint_size(uint64_t v)
 {

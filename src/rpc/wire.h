@@ -12,8 +12,7 @@
 #include "base/buffer.h"
 #include "rpc/rpc.h"
 
-/* ---- gRPC
- * ---------------------------------------------------------------------------------------------- */
+/* GRPC */
 
 enum { GRPC_PREFIX = 5 };
 
@@ -48,8 +47,7 @@ int grpc_encode_message(struct buffer *b, const char *text);
  * specification asks. */
 void grpc_decode_message(const uint8_t *data, size_t len, char *text, size_t size);
 
-/* ---- ttrpc
- * --------------------------------------------------------------------------------------------- */
+/* Ttrpc */
 
 enum { TTRPC_HEADER = 10 };
 enum ttrpc_type { TTRPC_REQUEST = 1, TTRPC_RESPONSE = 2, TTRPC_DATA = 3 };
@@ -94,8 +92,7 @@ int ttrpc_write_response(struct buffer *b, uint32_t stream, enum rpc_status stat
 int ttrpc_write_data(struct buffer *b, uint32_t stream, uint8_t flags,
                      const ProtobufCMessage *message);
 
-/* ---- both
- * ---------------------------------------------------------------------------------------------- */
+/* Both */
 
 /* "NOT_FOUND". */
 const char *rpc_status_name(enum rpc_status status);

@@ -31,7 +31,7 @@ static struct remote *remote_of(struct peer *p)
     return container_of(p, struct remote, peer);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* Life */
 
 void remote_hold(struct remote *c)
 {
@@ -63,7 +63,7 @@ static void peer_free(struct peer *p)
     remote_release(c);
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------- */
+/* Calls */
 
 int remote_call(struct remote *c, const struct remote_call *call, struct arena *arena,
                 void **ret_response, struct error *err)
@@ -125,7 +125,7 @@ int remote_probe(struct remote *c, struct error *err)
     return r;
 }
 
-/* ---- sandboxes ------------------------------------------------------------------------------------------ */
+/* Sandboxes */
 
 static int sandbox_create(struct peer *p, const char *id, const void *config, size_t config_len,
                           const char *netns_path, struct error *err)
@@ -188,7 +188,7 @@ static int sandbox_shutdown(struct peer *p, const char *id, struct error *err)
     return r < 0 || c->kind != REMOTE_FOREIGN ? r : foreign_sandbox_removed(c, id, err);
 }
 
-/* ---- containers ---------------------------------------------------------------------------------------- */
+/* Containers */
 
 static Containerd__Types__Mount **mounts_of(struct arena *a, const struct peer_container *c)
 {
@@ -342,7 +342,7 @@ static int update(struct peer *p, const char *id, const char *resources, struct 
     return task_command(p, id, "Update", &q, err);
 }
 
-/* ---- the extension's ------------------------------------------------------------------------------------ */
+/* The extension's */
 
 static int no_extension(struct remote *c, const char *what, struct error *err)
 {
@@ -436,7 +436,7 @@ static int attach(struct peer *p, const char *id, const char *exec_id, bool in, 
     return 0;
 }
 
-/* ---- the peer -------------------------------------------------------------------------------------------- */
+/* The peer */
 
 static void watch(struct peer *p, const struct peer_observer *observer, void *arg)
 {

@@ -22,7 +22,7 @@ static int info(struct rpc_call *call, const void *request, void *response, stru
     return 0;
 }
 
-/* ---- Stats ------------------------------------------------------------------------------------------------ */
+/* Stats */
 
 struct ids { /* copies, since measuring parks */
     struct arena *arena;
@@ -105,7 +105,7 @@ static int stats(struct rpc_call *call, const void *request, void *response, str
     return p->n_containers ? 0 : failed;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------------- */
+/* The rest */
 
 static int reopen_log(struct rpc_call *call, const void *request, void *response, struct error *err)
 {

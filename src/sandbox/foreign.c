@@ -17,7 +17,7 @@
 #include "sandbox/foreign_bundle.h"
 #include "task_v2.pb-c.h"
 
-/* ---- the table ------------------------------------------------------------------------------------------ */
+/* The table */
 
 struct foreign *foreign_table(struct remote *c)
 {
@@ -174,7 +174,7 @@ int foreign_connect(struct foreign_sandbox *sb, const char *address, struct erro
     return rpc_client_new(&sb->task, RPC_TTRPC, path, err);
 }
 
-/* ---- Update: all tasks of a sandbox ----------------------------------------------------------------------- */
+/* Update: all tasks of a sandbox */
 
 static void put(json_object *o, const char *key, const char *value)
 {
@@ -269,7 +269,7 @@ static int announce(struct remote *c, struct foreign_sandbox *sb, struct error *
     return r;
 }
 
-/* ---- sandboxes ----------------------------------------------------------------------------------------------- */
+/* Sandboxes */
 
 static int need_bundles(const struct remote *c, struct error *err)
 {
@@ -326,7 +326,7 @@ int foreign_sandbox_removed(struct remote *c, const char *id, struct error *err)
     return dir ? co_pool(remove_sandbox_dir, dir, err) : 0;
 }
 
-/* ---- containers ---------------------------------------------------------------------------------------------- */
+/* Containers */
 
 struct bundle_work {
     const char *dir;

@@ -35,7 +35,7 @@ char *foreign_stdio(const char *dir, const char *address, const char *fifo)
     return foreign_is_log(address) ? str_format("%s/%s", dir, fifo) : strdup(address);
 }
 
-/* ---- rootfs -------------------------------------------------------------------------------------------- */
+/* Rootfs */
 
 static char *join_options(char *const *options)
 {
@@ -69,7 +69,7 @@ static int mount_rootfs(const char *dir, const struct peer_container *c, struct 
     return r;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------- */
+/* Files */
 
 static int write_text(const char *dir, const char *name, const char *text, struct error *err)
 {

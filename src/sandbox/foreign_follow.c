@@ -21,7 +21,7 @@
 
 enum { LOOK_S = 2, LOST_STATUS = 255 /* of one that ended while nobody could say how */ };
 
-/* ---- telling -------------------------------------------------------------------------------------------------- */
+/* Telling */
 
 void foreign_tell_sandbox(struct remote *c, const struct foreign_sandbox *sb)
 {
@@ -72,7 +72,7 @@ static void sandbox_ended(struct remote *c, struct foreign_sandbox *sb, uint32_t
     foreign_tell_sandbox(c, sb);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------- */
+/* Waiting */
 
 struct waiting {
     struct remote *c;
@@ -172,7 +172,7 @@ void foreign_wait_process(struct remote *c, struct foreign_process *p)
     start_waiting(c, p->sandbox, p);
 }
 
-/* ---- what an earlier engine left ---------------------------------------------------------------------------- */
+/* What an earlier engine left */
 
 struct memory { /* of one container, read on the pool */
     char *dir, *config, *log;
@@ -259,7 +259,7 @@ static int recall(struct remote *c, struct error *err)
     return r;
 }
 
-/* ---- who is there --------------------------------------------------------------------------------------------- */
+/* Who is there */
 
 static int ask_sandbox(struct remote *c, struct foreign_sandbox *sb, struct error *err)
 {

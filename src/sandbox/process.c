@@ -15,8 +15,7 @@ static const char *kind(const struct process *p)
     return *p->exec_id ? "exec" : "container";
 }
 
-/* ---- making and removing
- * ------------------------------------------------------------------------------ */
+/* Making and removing */
 
 static int create_in(struct sandboxer *s, struct sandbox *sb, const struct process_request *request,
                      pid_t *ret_pid, struct error *err)
@@ -179,8 +178,7 @@ int process_delete(struct sandboxer *s, const char *id, const char *exec_id, str
     return r;
 }
 
-/* ---- beside others
- * -------------------------------------------------------------------------------------- */
+/* Beside others */
 
 /* For what may run beside an operation, but not beside its removal. */
 static int begin_beside(struct sandboxer *s, const char *id, const char *exec_id,
@@ -275,8 +273,7 @@ int process_wait(struct sandboxer *s, const char *id, const char *exec_id, const
     return 0;
 }
 
-/* ---- one after another
- * ---------------------------------------------------------------------------------- */
+/* One after another */
 
 static int enter_running(struct sandboxer *s, const char *id, const char *exec_id,
                          struct process **ret, struct error *err)

@@ -50,8 +50,7 @@ static inline void cleanup_process_unref(struct process **p)
 /* "the X technique cannot WHAT", -EOPNOTSUPP. */
 int sandboxer_unsupported(const struct sandboxer *s, const char *what, struct error *err);
 
-/* ---- table.c
- * ------------------------------------------------------------------------------------------ */
+/* Table.c */
 
 struct sandbox_request {
     const char *id;
@@ -111,8 +110,7 @@ static inline void cleanup_process_entered(struct process **p)
 void sandbox_changed(struct sandbox *sb); /* tells watchers */
 void process_changed(struct process *p);
 
-/* ---- operations on sandboxes, sandbox.c. All park.
- * ------------------------------------------------- */
+/* Operations on sandboxes, sandbox.c. All park. */
 
 int sandboxer_create(struct sandboxer *s, const struct sandbox_request *request, struct error *err);
 /* ret (with a reference) may be NULL. -EPROTO where it was started before. */
@@ -134,8 +132,7 @@ struct wait {
 int sandboxer_wait(struct sandboxer *s, const char *id, const struct wait *wait,
                    struct sandbox **ret, struct error *err);
 
-/* ---- operations on processes, process.c. All park, but kill where the technique does not.
- * ------------- */
+/* Operations on processes, process.c. All park, but kill where the technique does not. */
 
 /* *ret_pid is the new process's. */
 int process_create(struct sandboxer *s, const struct process_request *request, pid_t *ret_pid,

@@ -53,8 +53,7 @@ int sandboxer_unsupported(const struct sandboxer *s, const char *what, struct er
     return fail_plain(err, EOPNOTSUPP, "the %s technique cannot %s", s->technique->name, what);
 }
 
-/* ---- references
- * --------------------------------------------------------------------------------------- */
+/* References */
 
 void sandbox_ref(struct sandbox *sb)
 {
@@ -94,8 +93,7 @@ void process_unref(struct process *p)
     free(p);
 }
 
-/* ---- in and out
- * ----------------------------------------------------------------------------------------- */
+/* In and out */
 
 static int copy_bytes(uint8_t **ret, const void *data, size_t len)
 {
@@ -244,8 +242,7 @@ void table_drop_process(struct process *p)
     process_unref(p);
 }
 
-/* ---- looking up
- * ---------------------------------------------------------------------------------------- */
+/* Looking up */
 
 struct sandbox *sandboxer_find_sandbox(struct sandboxer *s, const char *id)
 {
@@ -346,8 +343,7 @@ void process_leave(struct process *p)
     process_unref(p);
 }
 
-/* ---- what is told
- * -------------------------------------------------------------------------------------- */
+/* What is told */
 
 void sandbox_changed(struct sandbox *sb)
 {
@@ -388,8 +384,7 @@ void sandbox_exited(struct sandbox *sb, uint32_t exit_status, int64_t exited_ns)
     sandbox_changed(sb);
 }
 
-/* ---- recovery
- * ------------------------------------------------------------------------------------------- */
+/* Recovery */
 
 int sandboxer_adopt_sandbox(struct sandboxer *s, const void *data, size_t len,
                             enum sandbox_state state, pid_t pid, struct sandbox **ret,

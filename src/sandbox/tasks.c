@@ -56,8 +56,7 @@ void sandbox_tasks_free(struct sandbox_tasks *tasks)
 }
 CLEANUP_FREE(sandbox_tasks, struct sandbox_tasks);
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------- */
+/* Reading */
 
 static int get_string(json_object *o, const char *key, char **ret, struct error *err)
 {

@@ -153,8 +153,7 @@ struct technique {
                   char **ret_token, struct error *err);
 };
 
-/* ---- what a technique calls
- * ------------------------------------------------------------------------- */
+/* What a technique calls */
 
 /* The process has ended. message may be NULL; it is copied. Wakes waiters, publishes the event. May
  * come while create() or start() of it is under way (where those then succeed), but not after its
@@ -179,8 +178,7 @@ int sandboxer_adopt_process(struct sandboxer *s, struct sandbox *sb, const void 
 struct sandbox *sandboxer_find_sandbox(struct sandboxer *s, const char *id);
 struct process *sandboxer_find_process(struct sandboxer *s, const char *id, const char *exec_id);
 
-/* ---- what a program calls
- * --------------------------------------------------------------------------- */
+/* What a program calls */
 
 struct sandboxer_options {
     const char *listen; /* socket path */

@@ -59,7 +59,7 @@ static Message *message_new(struct watching *w, struct arena *a)
     return m;
 }
 
-/* ---- snapshot -------------------------------------------------------------------------------------------- */
+/* Snapshot */
 
 static void add_sandbox(Message *m, struct arena *a, const struct sandbox *sb)
 {
@@ -123,7 +123,7 @@ static int send_snapshot(struct watching *w, struct error *err)
     return 0;
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------- */
+/* Events */
 
 /* NULL where a later event of the same thing will tell. */
 static Warren__Sandbox__V1__Event *event_of_sandbox(struct sandboxer *s, struct arena *a,

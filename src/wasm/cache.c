@@ -79,7 +79,7 @@ void cache_free(struct cache *c)
     free(c);
 }
 
-/* ---- digests ---- */
+/* Digests */
 
 struct hashing {
     int fd;
@@ -160,7 +160,7 @@ static int digest_of(struct cache *c, int fd, const char *name, uint8_t digest[S
     return 0;
 }
 
-/* ---- compiling ---- */
+/* Compiling */
 
 struct compiler {
     uv_process_t process;

@@ -26,7 +26,7 @@ struct token {
 static struct list tokens = LIST_INIT(tokens);
 static unsigned token_count;
 
-/* ---- pods ---- */
+/* Pods */
 
 static void pod_free(struct held_pod *pod)
 {
@@ -83,7 +83,7 @@ bool held_nothing(void)
     return !pods.count && !containers.count;
 }
 
-/* ---- containers ---- */
+/* Containers */
 
 struct held *held_find(const char *id)
 {
@@ -246,7 +246,7 @@ int held_reopen_log(struct held *h, struct error *err)
     return r.result;
 }
 
-/* ---- attach ---- */
+/* Attach */
 
 static void token_free(struct token *t)
 {

@@ -17,7 +17,7 @@
 
 enum { IDLE_MS = 10000, BACKLOG = 128, EXIT_KILLED = 128 + SIGKILL };
 
-/* ---- the holder ---- */
+/* The holder */
 
 static void timer_closed(uv_handle_t *h)
 {
@@ -104,7 +104,7 @@ static void holder_died(void *arg)
     holder_free(h);
 }
 
-/* ---- what workers tell ---- */
+/* What workers tell */
 
 static void tell_exit(struct wasm *w, struct wire_reader *r)
 {
@@ -177,7 +177,7 @@ static void holder_told(void *arg, struct wire_reader *r)
         adopt_container(h, r);
 }
 
-/* ---- starting and connecting ---- */
+/* Starting and connecting */
 
 /* The address of name in DIR/w, which may be deeper than the 107 bytes that an address holds. */
 static struct sockaddr_un address_of(const struct wasm *w, const char *name)
@@ -329,7 +329,7 @@ static int start_new(struct wasm *w, const char *key, struct holder **ret, struc
     return 0;
 }
 
-/* ---- placing ---- */
+/* Placing */
 
 static char *key_of(const struct wasm *w, const struct sandbox *sb)
 {
@@ -396,7 +396,7 @@ int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t nu
     return r < 0 ? fail(err, r, "ask a worker") : link_call(h->connection, tag, &frame, reply, err);
 }
 
-/* ---- finding again ---- */
+/* Finding again */
 
 static void recover_one(struct wasm *w, const char *name)
 {

@@ -15,7 +15,7 @@
 
 enum { PAGE = 4096, MODULE_MAX = 256 << 20 };
 
-/* ---- stacks ---- */
+/* Stacks */
 
 static struct slots stacks = SLOTS_INIT(RUNTIME_STACK, PAGE);
 
@@ -44,7 +44,7 @@ static struct wasmtime_error *stack_new(void *env, size_t size, bool zeroed,
     return NULL;
 }
 
-/* ---- linear memories ---- */
+/* Linear memories */
 
 /* A memory lives in the smallest class that holds it and moves up when it outgrows it: small slots keep page tables
  * small (338 bytes an instance at 128 KiB, 4 KiB from 2 MiB on). */
@@ -131,7 +131,7 @@ static struct wasmtime_error *memory_new(void *env, const struct wasm_memorytype
     return NULL;
 }
 
-/* ---- engine ---- */
+/* Engine */
 
 /* What configure() sets, in words: part of a compiled file's identity. Change both together. */
 static const char configuration[] =
@@ -166,7 +166,7 @@ struct wasm_engine *runtime_engine(void)
     return engine;
 }
 
-/* ---- compiled files ---- */
+/* Compiled files */
 
 struct trailer { /* at the end of a compiled file; ELF readers do not mind */
     char magic[16];

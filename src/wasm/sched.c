@@ -52,7 +52,7 @@ static void wake_control(void)
         sched.sleeps_until = 0;
 }
 
-/* ---- the heap of deadlines: the earliest is heap[0] ---- */
+/* The heap of deadlines: the earliest is heap[0] */
 
 static void heap_put(uint32_t at, struct guest *g)
 {
@@ -116,7 +116,7 @@ static void heap_remove(struct guest *g)
         heap_down(at, last);
 }
 
-/* ---- states; the lock is held ---- */
+/* States; the lock is held */
 
 static void free_later(void *p)
 {
@@ -203,7 +203,7 @@ static void end_later(struct guest *g)
     wake_control();
 }
 
-/* ---- threads ---- */
+/* Threads */
 
 static void end_turn(struct compute *self)
 {
@@ -319,7 +319,7 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
     return 0;
 }
 
-/* ---- control thread ---- */
+/* Control thread */
 
 int sched_watch_add(struct sched_watch *w)
 {

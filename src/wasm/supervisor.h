@@ -43,7 +43,7 @@ struct pod {
     struct sandbox *sandbox;
 };
 
-/* ---- holders.c ---- */
+/* Holders.c */
 /* The worker for this pod: one of its tenant that has room, or a new one. The pod counts as placed on it; -errno: it is not. */
 int holder_place(struct wasm *w, struct pod *pod, struct error *err);
 /* The pod is not on its worker any more. An empty worker is told to end after a while. */
@@ -56,7 +56,7 @@ void holders_free(struct wasm *w);
 int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t number,
                struct link_reply *reply, struct error *err);
 
-/* ---- container.c ---- */
+/* Container.c */
 struct prepared { /* arena: what create points to */
     struct arena arena;
     struct wire_create *create;

@@ -72,7 +72,7 @@ static int recover(void *t, struct sandboxer *s, struct error *err)
     return holders_recover(w, err);
 }
 
-/* ---- sandboxes ---- */
+/* Sandboxes */
 
 static int sandbox_create(void *t, struct sandbox *sb, struct error *err)
 {
@@ -190,7 +190,7 @@ static int sandbox_remove(void *t, struct sandbox *sb, struct error *err)
     return 0;
 }
 
-/* ---- containers ---- */
+/* Containers */
 
 static int send_create(struct process *p, const struct wire_create *c, struct error *err)
 {

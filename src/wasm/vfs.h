@@ -99,7 +99,7 @@ struct vfs_entries {
 int vfs_list(struct vfs *v, const struct vfs_node *n, struct vfs_entries **ret);
 void vfs_entries_free(struct vfs_entries *e);
 
-/* ---- between vfs' files ---- */
+/* Between vfs' files */
 struct vfs_layer *vfs_layer_get(const char *path); /* with a reference; NULL where memory is out */
 void vfs_layer_put(struct vfs_layer *l);
 /* Its descriptor, until unpinned; -errno where it cannot be opened (an upper directory that is not there yet: -ENOENT). */

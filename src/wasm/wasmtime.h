@@ -100,7 +100,7 @@ union wasmtime_val_raw {
     uint64_t align[2];
 };
 
-/* ---- errors, traps ---- */
+/* Errors, traps */
 void wasm_byte_vec_delete(struct wasm_byte_vec *v);
 struct wasmtime_error *wasmtime_error_new(const char *message);
 void wasmtime_error_delete(struct wasmtime_error *e);
@@ -112,7 +112,7 @@ void wasm_trap_message(const struct wasm_trap *t, struct wasm_byte_vec *message)
 void wasm_trap_trace(const struct wasm_trap *t, struct wasm_frame_vec *out);
 void wasm_frame_vec_delete(struct wasm_frame_vec *v);
 
-/* ---- configuration and engine ---- */
+/* Configuration and engine */
 struct wasm_config *wasm_config_new(void);
 void wasmtime_config_epoch_interruption_set(struct wasm_config *c, bool on);
 void wasmtime_config_max_wasm_stack_set(struct wasm_config *c, size_t bytes);
@@ -162,7 +162,7 @@ wasm_engine_new_with_config(struct wasm_config *c); /* takes c; aborts on bad va
 void wasm_engine_delete(struct wasm_engine *e);
 void wasmtime_engine_increment_epoch(const struct wasm_engine *e); /* any thread */
 
-/* ---- modules ---- */
+/* Modules */
 struct wasmtime_error *wasmtime_module_new(struct wasm_engine *e, const uint8_t *wasm, size_t len,
                                            struct wasmtime_module **ret);
 struct wasmtime_error *wasmtime_module_serialize(const struct wasmtime_module *m,
@@ -178,7 +178,7 @@ uint8_t wasm_externtype_kind(const struct wasm_externtype *t);
 const struct wasm_memorytype *wasm_externtype_as_memorytype_const(const struct wasm_externtype *t);
 uint64_t wasmtime_memorytype_minimum(const struct wasm_memorytype *t); /* pages */
 
-/* ---- linker ---- */
+/* Linker */
 struct wasm_valtype *wasm_valtype_new(uint8_t kind);
 void wasm_valtype_vec_new(struct wasm_valtype_vec *out, size_t n, struct wasm_valtype *const *v);
 struct wasm_functype *wasm_functype_new(struct wasm_valtype_vec *params,
@@ -216,7 +216,7 @@ struct wasmtime_error *wasmtime_linker_instantiate_pre(const struct wasmtime_lin
                                                        struct wasmtime_instance_pre **ret);
 void wasmtime_instance_pre_delete(struct wasmtime_instance_pre *p);
 
-/* ---- stores: one an instance; used by one thread at a time, which may change ---- */
+/* Stores: one an instance; used by one thread at a time, which may change */
 struct wasmtime_store *wasmtime_store_new(struct wasm_engine *e, void *data,
                                           void (*finalizer)(void *data));
 void wasmtime_store_delete(struct wasmtime_store *s);
@@ -239,7 +239,7 @@ bool wasmtime_instance_export_get(struct wasmtime_context *c,
                                   const struct wasmtime_instance *instance, const char *name,
                                   size_t len, struct wasmtime_extern *ret);
 
-/* ---- calls that can be suspended. Everything handed in stays as it is until the future is deleted ---- */
+/* Calls that can be suspended. Everything handed in stays as it is until the future is deleted */
 struct wasmtime_call_future *wasmtime_instance_pre_instantiate_async(
     const struct wasmtime_instance_pre *pre, struct wasmtime_context *c,
     struct wasmtime_instance *instance, struct wasm_trap **trap, struct wasmtime_error **error);

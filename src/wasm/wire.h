@@ -40,7 +40,7 @@ enum wire_type {
     WIRE_EXITED,  /* id, exited, status, message */
 };
 
-/* ---- writing: begin, fields, end. Memory out is told by end ---- */
+/* Writing: begin, fields, end. Memory out is told by end */
 struct wire_writer {
     struct buffer *out;
     size_t start;
@@ -54,7 +54,7 @@ void wire_put_list(struct wire_writer *w, char *const *v); /* NULL is empty */
 /* 0 or -ENOMEM; then nothing was appended. -E2BIG past WIRE_FRAME_MAX. */
 int wire_end(struct wire_writer *w);
 
-/* ---- reading; what is not there reads as zero and sets bad ---- */
+/* Reading; what is not there reads as zero and sets bad */
 struct wire_reader {
     const uint8_t *at;
     size_t left;

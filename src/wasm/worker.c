@@ -33,7 +33,7 @@ static struct {
     bool retired, seen_supervisor;
 } worker;
 
-/* ---- connections ---- */
+/* Connections */
 
 static void connection_close(struct connection *c)
 {
@@ -72,7 +72,7 @@ static bool connection_flush(struct connection *c)
     return true;
 }
 
-/* ---- what guests tell ---- */
+/* What guests tell */
 
 static void put_exit(struct held *h)
 {
@@ -100,7 +100,7 @@ static void guest_ended(struct guest *g)
         connection_close(worker.supervisor);
 }
 
-/* ---- requests ---- */
+/* Requests */
 
 static void reply(struct connection *c, uint32_t tag, int code, const struct error *err)
 {

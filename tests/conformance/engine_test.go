@@ -215,7 +215,7 @@ func keepers(pod string) (pids []int) {
 	return pids
 }
 
-// ---- short forms of the calls; a failure ends the test ----------------------------------------------------
+// short forms of the calls; a failure ends the test
 
 func (e *engine) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)

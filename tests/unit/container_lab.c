@@ -18,7 +18,7 @@
 char lab[] = "/tmp/warren-test-container.XXXXXX";
 struct cgroup_host *host;
 
-/* ---- a run of one container --------------------------------------------------------------------------- */
+/* A run of one container */
 
 #define DEFAULT_CAPS                                                                               \
     "[\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FSETID\",\"CAP_FOWNER\",\"CAP_MKNOD\","             \
@@ -202,7 +202,7 @@ void run_container(struct run *run)
     }
 }
 
-/* ---- the lab ----------------------------------------------------------------------------------------- */
+/* The lab */
 
 static void put(const char *name, const char *text, mode_t mode)
 {

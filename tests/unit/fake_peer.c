@@ -11,7 +11,7 @@
 #include "fake_world.h"
 #include "loop/loop.h"
 
-/* ---- calls ---------------------------------------------------------------------------------- */
+/* Calls */
 
 struct call {
     struct fake_peer *f;

@@ -71,8 +71,7 @@ static void end(struct sandbox *sb)
     ((struct fake_sandbox *)sb->technique)->busy = false;
 }
 
-/* ---- sandboxes
- * ----------------------------------------------------------------------------------------- */
+/* Sandboxes */
 
 static int make_sandbox(struct fake *f, struct sandbox *sb)
 {
@@ -143,8 +142,7 @@ static int sandbox_remove(void *t, struct sandbox *sb, struct error *err)
     return 0;
 }
 
-/* ---- processes
- * ----------------------------------------------------------------------------------------- */
+/* Processes */
 
 static const char *argument(json_object *root, size_t i)
 {

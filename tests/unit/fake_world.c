@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "loop/loop.h"
 
-/* ---- the world ------------------------------------------------------------------------------ */
+/* The world */
 
 static uint32_t never(uint32_t n)
 {
@@ -110,7 +110,7 @@ unsigned world_count(const struct world *w)
     return n;
 }
 
-/* ---- reports -------------------------------------------------------------------------------- */
+/* Reports */
 
 static struct report *report_of(const struct fake_sandbox *s, const struct fake_process *p)
 {
@@ -279,7 +279,7 @@ bool world_connected(struct peer *peer)
     return usable((struct fake_peer *)peer);
 }
 
-/* ---- what happens by itself ----------------------------------------------------------------- */
+/* What happens by itself */
 
 void world_exit(struct world *w, struct fake_process *p, uint32_t status)
 {

@@ -160,7 +160,7 @@ static bool exists(const char *below, const char *id, const char *file)
     return access(path, F_OK) == 0;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------ */
+/* The tests */
 
 static void lifecycle(void)
 {

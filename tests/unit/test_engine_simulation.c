@@ -105,7 +105,7 @@ static void calm(void)
     world_restart(&t.world);
 }
 
-/* ---- one life of the engine ---------------------------------------------------------------------------------- */
+/* One life of the engine */
 
 static void open_engine(void *arg)
 {
@@ -174,7 +174,7 @@ static void learn(void)
     }
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------- */
+/* Calls */
 
 /* Where nothing fails below it, the engine has few reasons to refuse anything. */
 static void expect(const char *what, const char *id, int r, const struct error *err)
@@ -406,7 +406,7 @@ static void client(void *arg)
     t.clients--;
 }
 
-/* ---- what must hold ------------------------------------------------------------------------------------------- */
+/* What must hold */
 
 static void check_told(void)
 {
@@ -592,7 +592,7 @@ static void check_store(void)
         wrong("%d rows are in the store after all was removed", rows);
 }
 
-/* ---- a seed ----------------------------------------------------------------------------------------------------- */
+/* A seed */
 
 static void chaos(void)
 {

@@ -343,7 +343,7 @@ static void an_owner_that_is_no_user_is_refused(void **state)
     refused(&f, load_layer(&f), "is no user");
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------------ */
+/* Damage */
 
 static void a_cut_archive_is_refused_wherever_it_is_cut(void **state)
 {

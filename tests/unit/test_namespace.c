@@ -127,7 +127,7 @@ static int leave(void **state)
     return dir_remove(AT_FDCWD, w.dir, NULL);
 }
 
-/* ---- a test's body runs as a coroutine */
+/* A test's body runs as a coroutine */
 
 struct body {
     void (*fn)(void);
@@ -155,7 +155,7 @@ static void ok(int r, const struct error *err)
     assert_true(r >= 0);
 }
 
-/* ---- pods and containers */
+/* Pods and containers */
 
 struct pod_want {
     int network, pid;
@@ -256,7 +256,7 @@ static char *log_address(void)
     return address;
 }
 
-/* ---- the tests */
+/* The tests */
 
 static void exit_3(void)
 {

@@ -150,7 +150,7 @@ static void protocols_are_told_apart_by_their_first_bytes(void **state)
     assert_int_equal(protocol_of((const uint8_t *)"\0", 1, RPC_GRPC | RPC_HTTP), -EPROTO);
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------- */
+/* JSON */
 
 static char unknown_place[256];
 
@@ -233,7 +233,7 @@ static void numbers_of_64_bits_survive_as_text(void **state)
     json_object_put(json);
 }
 
-/* ---- raw connections ----------------------------------------------------------------------------------- */
+/* Raw connections */
 
 static char dir[64], path[128];
 

@@ -20,7 +20,7 @@
 #include "task_v2.pb-c.h"
 #include "warren_sandbox.pb-c.h"
 
-/* ---- a world: a sandboxer, a client, and what the client told ------------------------------------------- */
+/* A world: a sandboxer, a client, and what the client told */
 
 struct seen {
     char key[200];
@@ -238,7 +238,7 @@ static int run_container(struct world *w, const char *sandbox_id, const char *id
 static const char sleeps[] = "{\"process\":{\"args\":[\"daemon\"]}}";
 static const char exits_3[] = "{\"process\":{\"args\":[\"exit\",\"3\"]}}";
 
-/* ---- the engine's conversation -------------------------------------------------------------------------- */
+/* The engine's conversation */
 
 static void check_lifecycle(struct world *w)
 {
@@ -385,7 +385,7 @@ static void a_thousand_pods_come_in_one_snapshot(void **state)
     with_world(check_many);
 }
 
-/* ---- the published conversation -------------------------------------------------------------------------- */
+/* The published conversation */
 
 struct caller {
     struct rpc_client *grpc, *ttrpc;
@@ -532,7 +532,7 @@ static void a_bundle_names_the_sandbox_of_its_container(void **state)
     with_world(check_bundle);
 }
 
-/* ---- a sandboxer that is not ours ------------------------------------------------------------------------- */
+/* A sandboxer that is not ours */
 
 static int run_logged(struct world *w, const char *id, const char *exec_id, const char *spec,
                       const char *log)
@@ -647,7 +647,7 @@ static void a_foreign_sandboxer_that_comes_back_is_asked_again(void **state)
     with_sandboxer(true, check_foreign_break);
 }
 
-/* ---- the program's run -------------------------------------------------------------------------------------- */
+/* The program's run */
 
 static int sandboxer_in(const char *dir, const char *name, struct error *err)
 {

@@ -11,8 +11,7 @@
 #include "sandbox/record.h"
 #include "sandbox/tasks.h"
 
-/* ---- a test is a coroutine with a table of its own
- * ----------------------------------------------------- */
+/* A test is a coroutine with a table of its own */
 
 struct world {
     struct fake fake;
@@ -71,8 +70,7 @@ static int make(struct world *w, const char *sandbox, const char *id, const char
 static const char sleeps[] = "{\"process\":{\"args\":[\"daemon\"]}}";
 static const char exits_3[] = "{\"process\":{\"args\":[\"exit\",\"3\"]}}";
 
-/* ---- one thing each
- * ------------------------------------------------------------------------------------ */
+/* One thing each */
 
 static void check_exit(struct world *w)
 {
@@ -263,8 +261,7 @@ static void bad_tasks_are_refused_with_the_place(void **state)
     }
 }
 
-/* ---- simulation
- * ----------------------------------------------------------------------------------------- */
+/* Simulation */
 
 enum { ACTORS = 6, STEPS = 60, SEEDS = 300 };
 

@@ -34,7 +34,7 @@ struct context {
     struct error err; /* the thread's; read after it has ended */
 };
 
-/* ---- the thread: from a directory to a tar ----------------------------------------------------------------------- */
+/* The thread: from a directory to a tar */
 
 static int tar_fail(struct context *c, struct error *err)
 {
@@ -196,7 +196,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- preparing ---------------------------------------------------------------------------------------------------- */
+/* Preparing */
 
 static void context_free(struct context *c)
 {

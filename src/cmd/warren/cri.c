@@ -83,7 +83,7 @@ static const struct cri_command *find_command(const char *name)
     return NULL;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------ */
+/* Settings */
 
 struct settings {
     const char *runtime, *image, *timeout, *config;
@@ -176,7 +176,7 @@ static int make_client(const char *endpoint, struct rpc_client **ret, struct err
     return rpc_client_new(ret, RPC_GRPC, path, err);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------- */
+/* Running */
 
 struct job {
     struct cri cri;

@@ -33,7 +33,7 @@ cri_run cri_run_container, cri_create, cri_start, cri_stop, cri_rm, cri_ps, cri_
 cri_run cri_pull, cri_images, cri_inspecti, cri_rmi, cri_imagefsinfo;
 cri_run cri_version, cri_info, cri_events, cri_runtime_config, cri_update_runtime_config;
 
-/* ---- options (cri_options.c) --------------------------------------------------------------------------- */
+/* Options (cri_options.c) */
 
 enum cri_kind { CRI_FLAG, CRI_TEXT, CRI_NUMBER, CRI_LIST };
 
@@ -55,7 +55,7 @@ int cri_options(struct cri *c, const struct cri_option *options, size_t count, i
 /* -EINVAL with a sentence that names the arguments wanted. */
 int cri_wrong_arguments(struct cri *c, struct error *err);
 
-/* ---- calls (cri_call.c) -------------------------------------------------------------------------------- */
+/* Calls (cri_call.c) */
 
 enum cri_pace { CRI_AT_ONCE, CRI_SLOW };
 /* A unary call; *ret (may be NULL) lives in c's arena. */
@@ -77,7 +77,7 @@ int cri_load_container(struct cri *c, const char *path, Runtime__V1__ContainerCo
 int cri_map_of(struct cri *c, char *const *texts, const ProtobufCMessageDescriptor *entry,
                size_t *ret_count, void *ret_entries, struct error *err);
 
-/* ---- output (cri_output.c) ----------------------------------------------------------------------------- */
+/* Output (cri_output.c) */
 
 enum { CRI_COLUMNS_MAX = 10 };
 struct cri_table {

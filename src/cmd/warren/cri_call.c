@@ -72,7 +72,7 @@ int cri_call_image(struct cri *c, const char *method, enum cri_pace pace, const 
                 err);
 }
 
-/* ---- files --------------------------------------------------------------------------------------------- */
+/* Files */
 
 static const char *loading;
 

@@ -5,7 +5,7 @@
 
 #include "cmd/warren/cri.h"
 
-/* ---- run, create, start -------------------------------------------------------------------------------- */
+/* Run, create, start */
 
 struct pull_options {
     bool no_pull, with_pull;
@@ -126,7 +126,7 @@ int cri_start(struct cri *c, int argc, char **argv, struct error *err)
     return r;
 }
 
-/* ---- stop, rm ------------------------------------------------------------------------------------------ */
+/* Stop, rm */
 
 static int stop(struct cri *c, const char *id, int64_t timeout, bool print, struct error *err)
 {
@@ -226,7 +226,7 @@ int cri_rm(struct cri *c, int argc, char **argv, struct error *err)
     return failed < 0 ? fail_plain(err, failed, "unable to remove container(s)") : 0;
 }
 
-/* ---- update, exec -------------------------------------------------------------------------------------- */
+/* Update, exec */
 
 int cri_update(struct cri *c, int argc, char **argv, struct error *err)
 {

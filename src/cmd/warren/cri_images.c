@@ -61,7 +61,7 @@ int cri_pull(struct cri *c, int argc, char **argv, struct error *err)
     return 0;
 }
 
-/* ---- images -------------------------------------------------------------------------------------------- */
+/* Images */
 
 struct images_options {
     bool verbose, quiet, digests, no_trunc, pinned;
@@ -243,7 +243,7 @@ int cri_inspecti(struct cri *c, int argc, char **argv, struct error *err)
     return r;
 }
 
-/* ---- rmi ----------------------------------------------------------------------------------------------- */
+/* Rmi */
 
 static int remove_image(struct cri *c, const char *name, struct error *err)
 {

@@ -116,7 +116,7 @@ static int select_containers(struct cri *c, const struct list_options *o,
     return 0;
 }
 
-/* ---- ps ------------------------------------------------------------------------------------------------ */
+/* Ps */
 
 static const char *label_of(const Runtime__V1__Container *k, const char *name)
 {
@@ -213,7 +213,7 @@ int cri_ps(struct cri *c, int argc, char **argv, struct error *err)
     return 0;
 }
 
-/* ---- inspect ------------------------------------------------------------------------------------------- */
+/* Inspect */
 
 static void print_status(const Runtime__V1__ContainerStatus *s)
 {
@@ -304,7 +304,7 @@ int cri_inspect(struct cri *c, int argc, char **argv, struct error *err)
     return r;
 }
 
-/* ---- stats --------------------------------------------------------------------------------------------- */
+/* Stats */
 
 static int by_id(const void *a, const void *b)
 {

@@ -14,7 +14,7 @@ enum { COLUMN_MIN = 20, COLUMN_GAP = 3, SHORT_ID = 13 };
 /* Any map<string, string>'s entry; all have this shape. */
 typedef Runtime__V1__PodSandbox__LabelsEntry map_entry;
 
-/* ---- tables -------------------------------------------------------------------------------------------- */
+/* Tables */
 
 void cri_row(struct cri_table *t, const char *first, ...)
 {
@@ -66,7 +66,7 @@ int cri_output_of(const char *text, enum cri_output absent, enum cri_output *ret
     return 0;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------- */
+/* JSON */
 
 static void print_value(json_object *json, int indent);
 
@@ -224,7 +224,7 @@ char *cri_go_time(int64_t wall_ns, char text[CRI_TEXT_MAX])
     return text;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------- */
+/* Words */
 
 char *cri_ago(int64_t wall_ns, char text[CRI_TEXT_MAX])
 {

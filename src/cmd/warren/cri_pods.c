@@ -127,7 +127,7 @@ int cri_rmp(struct cri *c, int argc, char **argv, struct error *err)
     return failed < 0 ? fail_plain(err, failed, "unable to remove sandbox(es)") : 0;
 }
 
-/* ---- pods ---------------------------------------------------------------------------------------------- */
+/* Pods */
 
 struct list_options {
     const char *id, *name, *namespace_, *state, *output;
@@ -260,7 +260,7 @@ int cri_pods(struct cri *c, int argc, char **argv, struct error *err)
     return 0;
 }
 
-/* ---- inspectp ------------------------------------------------------------------------------------------ */
+/* Inspectp */
 
 static void print_status(const Runtime__V1__PodSandboxStatus *s)
 {
@@ -338,7 +338,7 @@ int cri_inspectp(struct cri *c, int argc, char **argv, struct error *err)
     return r;
 }
 
-/* ---- statsp -------------------------------------------------------------------------------------------- */
+/* Statsp */
 
 static int by_id(const void *a, const void *b)
 {
