@@ -164,8 +164,6 @@ int pod_pid_return(struct error *err)
     return pid_switch("/proc/self/ns/pid", err);
 }
 
-/* ---- */
-
 int pod_enter(uint32_t flags, const char *hostname, struct wire_reader *sysctls, const char *netns,
               pid_t *ret_init, struct error *err)
 {
