@@ -82,6 +82,8 @@ static int refuse_unsupported(struct builder *b, const struct oci_spec *spec,
         {h && h->create_runtime_count, "hooks.createRuntime"},
         {h && h->create_container_count, "hooks.createContainer"},
         {h && h->start_container_count, "hooks.startContainer"},
+        {h && h->poststart_count, "hooks.poststart"},
+        {h && h->poststop_count, "hooks.poststop"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
         if (refused[i].is_there)
