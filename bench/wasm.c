@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 #include "sandbox/server.h"
-#include "wasm/supervisor.h"
+#include "wasm/supervisor/supervisor.h"
 #include "wasm/wasm.h"
 
 static struct {

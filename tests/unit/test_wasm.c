@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 #include "pods.h"
-#include "wasm/supervisor.h"
+#include "wasm/supervisor/supervisor.h"
 
 static uint32_t run(const char *id, const char *const *args, char **out)
 {

@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 
 #include "base/base.h"
-#include "wasm/compile.h"
-#include "wasm/runtime.h"
-#include "wasm/worker.h"
+#include "wasm/worker/compile.h"
+#include "wasm/worker/runtime.h"
+#include "wasm/worker/worker.h"
 
 enum { COMPILE_CPU_S = 240 };
 #if !defined(__SANITIZE_ADDRESS__)

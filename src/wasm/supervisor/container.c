@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an OCI spec and a rootfs to what a worker needs of them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "oci/spec.h"
+#include "wasm/files/vfs.h"
+#include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/opaque.h"
+#include "wasm/supervisor/supervisor.h"
+#include "wasm/wire_create.h"
+
+void prepared_done(struct prepared *p)
+{
+    arena_done(&p->arena);
+}
+
+static int read_spec(const struct process *p, struct arena *a, struct oci_spec **ret,
+                     struct error *err)
+{
+    auto(buffer) struct buffer file = {0};
+    const void *json = p->spec;
+    size_t len = p->spec_len;
+    if (!len && *p->bundle) {
+        char *path = arena_printf(a, "%s/config.json", p->bundle);
+        int r = file_read(AT_FDCWD, path, OCI_JSON_MAX, &file, err);
+        if (r < 0)
+            return r;
+        json = file.data;
+        len = file.len;
+    }
+    return oci_spec_parse(json, len, a, ret, err);
+}
+
+static void add_layer(struct arena *a, char ***layers, const char *path)
+{
+    size_t n = strv_len(*layers);
+    char **v = arena_array(a, char *, n + 2);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (*layers)[i];
+    v[n] = arena_strdup(a, path);
+    *layers = v;
+}
+
+/* lowerdir's value: separated by colons, which a backslash before one takes as part of a name (mount.overlay). */
+static void add_lower(struct arena *a, char ***layers, const char *value)
+{
+    char *name = arena_strdup(a, value), *to = name;
+    for (const char *p = value;; p++) {
+        if (*p == '\\' && p[1]) {
+            *to++ = *++p;
+        } else if (*p == ':' || !*p) {
+            *to = 0;
+            if (*name)
+                add_layer(a, layers, name);
+            to = name;
+            if (!*p)
+                return;
+        } else {
+            *to++ = *p;
+        }
+    }
+}
+
+static int overlay_rootfs(struct arena *a, const struct mount_request *m, struct wire_mount *ret,
+                          struct error *err)
+{
+    for (char **o = m->options; o && *o; o++) {
+        const char *value;
+        if ((value = str_after(*o, "lowerdir=")))
+            add_lower(a, &ret->layers, value);
+        else if ((value = str_after(*o, "lowerdir+=")))
+            add_layer(a, &ret->layers, value);
+        else if ((value = str_after(*o, "upperdir=")))
+            ret->upper = arena_strdup(a, value);
+        else if ((value = str_after(*o, "workdir=")))
+            ret->work = arena_strdup(a, value);
+        else if (str_eq(*o, "ro"))
+            ret->read_only = true;
+    }
+    size_t layers = strv_len(ret->layers);
+    if (layers + (*ret->upper != 0) > VFS_LAYERS_MAX || (!layers && !*ret->upper))
+        return fail_plain(err, EINVAL, "the rootfs: an overlay of %zu lower directories (1 to %d)",
+                          layers, VFS_LAYERS_MAX - 1);
+    return 0;
+}
+
+static int describe_rootfs(struct arena *a, const struct process *p, const struct oci_spec *spec,
+                           struct wire_mount *ret, struct error *err)
+{
+    *ret = (struct wire_mount){.destination = "/", .upper = "", .work = ""};
+    ret->read_only = spec->root && spec->root->readonly;
+    if (p->rootfs_count > 1)
+        return fail_plain(err, EINVAL, "the rootfs: %zu mounts, where one is expected",
+                          p->rootfs_count);
+    const struct mount_request *m = p->rootfs;
+    if (p->rootfs_count && str_eq(str_or_empty(m->type), "overlay"))
+        return overlay_rootfs(a, m, ret, err);
+    const char *path = p->rootfs_count ? m->source : spec->root ? spec->root->path : NULL;
+    if (str_empty(path))
+        return fail_plain(err, EINVAL, "root.path: the container has no rootfs");
+    for (char **o = p->rootfs_count ? m->options : NULL; o && *o; o++)
+        ret->read_only |= str_eq(*o, "ro");
+    if (*path != '/')
+        path = arena_printf(a, "%s/%s", p->bundle, path);
+    if (access(path, F_OK) < 0)
+        return fail(err, errno, "the rootfs '%s'", path);
+    add_layer(a, &ret->layers, path);
+    return 0;
+}
+
+/* Of the spec's mounts those that bring files of the host. /proc, /sys, /dev and what else Linux' own are make no sense in
+ * WASI, and are left out. */
+static void describe_mounts(struct arena *a, const struct oci_spec *spec, struct wire_create *c)
+{
+    for (size_t i = 0; i < spec->mounts_count; i++) {
+        const struct oci_mount *m = &spec->mounts[i];
+        bool bind = str_eq(str_or_empty(m->type), "bind"), read_only = false;
+        for (char **o = m->options; o && *o; o++) {
+            bind |= str_eq(*o, "bind") || str_eq(*o, "rbind");
+            read_only |= str_eq(*o, "ro") || str_eq(*o, "rro");
+        }
+        if (!bind || str_empty(m->source))
+            continue;
+        struct wire_mount *w = &c->mounts[c->mount_count++];
+        *w = (struct wire_mount){
+            .destination = m->destination, .upper = "", .work = "", .read_only = read_only};
+        add_layer(a, &w->layers, m->source);
+    }
+}
+
+static int build_vfs(const struct wire_create *c, struct vfs **ret, struct error *err)
+{
+    auto(vfs) struct vfs *v = vfs_new();
+    if (!v)
+        return fail(err, ENOMEM, "look into the rootfs");
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct wire_mount *m = &c->mounts[i];
+        struct vfs_mount_spec spec = {.destination = m->destination,
+                                      .layers = m->layers,
+                                      .upper = *m->upper ? m->upper : NULL,
+                                      .work = *m->work ? m->work : NULL,
+                                      .opaque = m->opaque,
+                                      .read_only = true};
+        int r = vfs_add(v, &spec, err);
+        if (r < 0)
+            return r;
+    }
+    *ret = take_ptr(&v);
+    return 0;
+}
+
+static int open_module(const struct wire_create *c, const char *name, const char *cwd, int *ret,
+                       struct error *err)
+{
+    auto(vfs) struct vfs *v = NULL;
+    auto(vfs_node) struct vfs_node n = {0};
+    autofree char *path = str_format("%s/%s", *name == '/' ? "." : cwd + (*cwd == '/'), name);
+    int r = build_vfs(c, &v, err);
+    if (r < 0)
+        return r;
+    r = path ? vfs_lookup(v, "", path + strspn(path, "/"), true, &n) : -ENOMEM;
+    int fd = r < 0 ? r : vfs_open(v, &n, O_RDONLY, 0);
+    if (fd < 0)
+        return fail(err, fd, "open '%s' in the container's rootfs", name);
+    *ret = fd;
+    return 0;
+}
+
+/* args and env, checked, and the module compiled. */
+static int prepare_process(struct wasm *w, const struct oci_process *process, struct arena *a,
+                           struct wire_create *c, struct error *err)
+{
+    if (!process || !process->args || !process->args[0])
+        return fail_plain(err, EINVAL, "process.args: the container has no command");
+    autoclose int fd = -1;
+    autofree char *module = NULL;
+    int r = open_module(c, process->args[0], str_or_empty(process->cwd), &fd, err);
+    if (!r)
+        r = cache_get(w->cache, fd, process->args[0], c->digest, &module, err);
+    if (r < 0)
+        return r;
+    c->module = arena_strdup(a, module);
+    c->args = process->args;
+    c->env = process->env;
+    return 0;
+}
+
+static uint64_t memory_limit(const struct wasm *w, const struct oci_spec *spec)
+{
+    const struct oci_resources *r = spec->linux_ ? spec->linux_->resources : NULL;
+    const int64_t *limit = r && r->memory ? r->memory->limit : NULL;
+    return limit && *limit > 0 ? (uint64_t)*limit : w->options.memory_limit;
+}
+
+int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
+                      struct prepared *ret, struct error *err)
+{
+    struct arena *a = &ret->arena;
+    struct oci_spec *spec;
+    int r = read_spec(p, a, &spec, err);
+    if (r < 0)
+        return r;
+    struct wire_create *c = ret->create = arena_new(a, struct wire_create);
+    *c = (struct wire_create){.sandbox_id = p->sandbox->id,
+                              .id = p->id,
+                              .record = record->data,
+                              .record_len = record->len,
+                              .in = str_or_empty(p->stdin_),
+                              .out = str_or_empty(p->stdout_),
+                              .err = str_or_empty(p->stderr_),
+                              .memory_limit = memory_limit(w, spec)};
+    if (spec->mounts_count >= VFS_MOUNTS_MAX)
+        return fail_plain(err, EINVAL, "mounts: %zu, where %d are allowed", spec->mounts_count,
+                          VFS_MOUNTS_MAX - 1);
+    c->mounts = arena_array(a, struct wire_mount, spec->mounts_count + 1);
+    r = describe_rootfs(a, p, spec, &c->mounts[0], err);
+    if (!r)
+        r = opaque_list(w->opaque, c->mounts[0].layers, a, &c->mounts[0].opaque, err);
+    if (r < 0)
+        return r;
+    c->mount_count = 1;
+    describe_mounts(a, spec, c);
+    return prepare_process(w, spec->process, a, c, err);
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers: started, found again, chosen, let go. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "cri.pb-c.h"
+#include "wasm/supervisor/supervisor.h"
+
+enum { IDLE_MS = 10000, BACKLOG = 128, EXIT_KILLED = 128 + SIGKILL };
+
+/* The holder */
+
+static void timer_closed(uv_handle_t *h)
+{
+    free(h);
+}
+
+static void holder_free(struct holder *h)
+{
+    if (h->users)
+        return; /* the last of them frees it */
+    link_free(h->connection);
+    if (h->idle)
+        uv_close((uv_handle_t *)h->idle, timer_closed);
+    free(h->key);
+    free(h->name);
+    free(h);
+}
+
+static void release(struct holder *h)
+{
+    h->users--;
+    if (h->dead)
+        holder_free(h);
+}
+
+static void idle_over(uv_timer_t *t)
+{
+    struct holder *h = t->data;
+    auto(buffer) struct buffer frame = {0};
+    if (h->pod_count || h->dead)
+        return;
+    h->retiring = true;
+    struct wire_writer w = wire_begin(&frame, WIRE_RETIRE, link_tag(h->connection));
+    if (wire_end(&w) == 0)
+        link_tell(h->connection, &frame);
+}
+
+static struct holder *holder_new(struct wasm *w, const char *key, const char *name)
+{
+    struct holder *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    list_init(&h->link);
+    list_init(&h->pods);
+    co_queue_init(&h->ready);
+    h->wasm = w;
+    h->key = strdup(key);
+    h->name = strdup(name);
+    h->idle = malloc(sizeof *h->idle);
+    if (!h->key || !h->name || !h->idle) {
+        free(take_ptr(&h->idle));
+        h->dead = true;
+        holder_free(h);
+        return NULL;
+    }
+    uv_timer_init(loop_uv(), h->idle);
+    uv_unref((uv_handle_t *)h->idle);
+    h->idle->data = h;
+    list_append(&w->holders, &h->link);
+    return h;
+}
+
+/* The worker is gone: what it held has ended. */
+static void holder_died(void *arg)
+{
+    struct holder *h = arg;
+    if (h->dead)
+        return;
+    h->dead = true;
+    list_remove(&h->link);
+    unlinkat(h->wasm->sockets, h->name, 0);
+    if (!list_empty(&h->pods))
+        diag_warning("worker %d of '%s' has ended with %u pods", h->pid, h->key, h->pod_count);
+    int64_t now = clock_wall_ns();
+    struct pod *pod;
+    list_each(pod, &h->pods, link)
+    {
+        list_remove(&pod->link);
+        pod->holder = NULL;
+        sandbox_exited(pod->sandbox, EXIT_KILLED, now);
+    }
+    co_queue_wake_all(&h->ready);
+    /* link_free is safe inside the link's own callback: it is counted */
+    holder_free(h);
+}
+
+/* What workers tell */
+
+static void tell_exit(struct wasm *w, struct wire_reader *r)
+{
+    const char *id = wire_text(r);
+    int64_t exited = wire_number(r);
+    uint32_t status = (uint32_t)wire_number(r);
+    const char *message = wire_text(r);
+    struct process *p = r->bad ? NULL : sandboxer_find_process(w->sandboxer, id, "");
+    if (p)
+        process_exited(p, status, exited, false, *message ? message : NULL);
+}
+
+static void adopt_pod(struct holder *h, struct wire_reader *r)
+{
+    size_t len;
+    struct error err = {0};
+    const char *id = wire_text(r), *record = wire_bytes(r, &len);
+    struct sandbox *sb = NULL;
+    struct pod *pod = r->bad ? NULL : calloc(1, sizeof *pod);
+    if (!pod || sandboxer_adopt_sandbox(h->wasm->sandboxer, record, len, SANDBOX_RUNNING, 0, &sb,
+                                        &err) < 0) {
+        diag_warning("worker %d holds pod '%.130s', which cannot be adopted: %s", h->pid, id,
+                     err.message);
+        free(pod);
+        auto(buffer) struct buffer frame = {0};
+        struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_REMOVE, link_tag(h->connection));
+        wire_put_text(&w, id);
+        if (wire_end(&w) == 0)
+            link_tell(h->connection, &frame);
+        return;
+    }
+    *pod = (struct pod){.holder = h, .sandbox = sb};
+    list_append(&h->pods, &pod->link);
+    h->pod_count++;
+    sb->technique = pod;
+}
+
+static void adopt_container(struct holder *h, struct wire_reader *r)
+{
+    size_t len;
+    struct error err = {0};
+    const char *pod = wire_text(r), *id = wire_text(r), *record = wire_bytes(r, &len);
+    int64_t started = wire_number(r), exited = wire_number(r);
+    uint32_t status = (uint32_t)wire_number(r);
+    bool paused = wire_number(r);
+    const char *message = wire_text(r);
+    struct sandbox *sb = r->bad ? NULL : sandboxer_find_sandbox(h->wasm->sandboxer, pod);
+    struct process *p;
+    if (!sb)
+        return; /* said when its pod was not adopted */
+    enum sandbox_state state = exited    ? SANDBOX_STOPPED
+                               : paused  ? SANDBOX_PAUSED
+                               : started ? SANDBOX_RUNNING
+                                         : SANDBOX_CREATED;
+    if (sandboxer_adopt_process(h->wasm->sandboxer, sb, record, len, state, 0, started, &p, &err) <
+        0)
+        diag_warning("container '%.130s' cannot be adopted: %s", id, err.message);
+    else if (exited)
+        process_exited(p, status, exited, false, *message ? message : NULL);
+}
+
+static void holder_told(void *arg, struct wire_reader *r)
+{
+    struct holder *h = arg;
+    if (r->type == WIRE_EXITED)
+        tell_exit(h->wasm, r);
+    else if (r->type == WIRE_SANDBOX)
+        adopt_pod(h, r);
+    else if (r->type == WIRE_PROCESS)
+        adopt_container(h, r);
+}
+
+/* Starting and connecting */
+
+/* The address of name in DIR/w, which may be deeper than the 107 bytes that an address holds. */
+static struct sockaddr_un address_of(const struct wasm *w, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%.80s", w->sockets, name);
+    return a;
+}
+
+static int connect_to(struct holder *h, struct error *err)
+{
+    struct sockaddr_un a = address_of(h->wasm, h->name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+        int r = fail(err, errno, "connect to worker '%s'", h->name);
+        close_fd(&fd);
+        return r;
+    }
+    struct link_handler handler = {holder_told, holder_died, h};
+    return link_new(&h->connection, fd, &handler, err);
+}
+
+static int say_hello(struct holder *h, struct error *err)
+{
+    auto(buffer) struct buffer frame = {0};
+    auto(link_reply) struct link_reply reply = {0};
+    uint32_t tag = link_tag(h->connection);
+    struct wire_writer w = wire_begin(&frame, WIRE_HELLO, tag);
+    wire_put_number(&w, WIRE_VERSION);
+    int r = wire_end(&w);
+    if (r < 0)
+        return fail(err, r, "greet a worker");
+    r = link_call(h->connection, tag, &frame, &reply, err);
+    if (r < 0)
+        return r;
+    char *key = strdup(wire_text(&reply.reader));
+    h->pid = (pid_t)wire_number(&reply.reader);
+    if (!key)
+        return fail(err, ENOMEM, "greet a worker");
+    free(h->key);
+    h->key = key;
+    return 0;
+}
+
+static void worker_exited(uv_process_t *p, int64_t status, int signal)
+{
+    if (status || signal)
+        diag_warning("worker %d ended with status %lld, signal %d", p->pid, (long long)status,
+                     signal);
+    uv_close((uv_handle_t *)p, timer_closed);
+}
+
+static int listen_at(struct wasm *w, const char *name, int *ret, struct error *err)
+{
+    struct sockaddr_un a = address_of(w, name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlinkat(w->sockets, name, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, BACKLOG) < 0) {
+        int r = fail(err, errno, "make the socket of a worker in '%s/w'", w->options.dir);
+        close_fd(&fd);
+        return r;
+    }
+    *ret = fd;
+    return 0;
+}
+
+/* The process outlives us: a session of its own, and no pipe to us. */
+static int spawn(struct wasm *w, const struct holder *h, int listening, struct error *err)
+{
+    char threads[16];
+    snprintf(threads, sizeof threads, "%u", w->options.threads);
+    char *args[] = {(char *)(uintptr_t)w->options.worker,
+                    (char *)(uintptr_t) "--listen-fd",
+                    (char *)(uintptr_t) "3",
+                    (char *)(uintptr_t) "--key",
+                    h->key,
+                    (char *)(uintptr_t) "--threads",
+                    threads,
+                    (char *)(uintptr_t) "--dir",
+                    (char *)(uintptr_t)w->options.dir,
+                    NULL};
+    /* not our own standard error: a pipe there would be held open as long as the pods live */
+    autofree char *path = str_format("%s/workers.log", w->options.dir);
+    autoclose int log = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_IGNORE},
+                                     {.flags = log < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log},
+                                     {.flags = UV_INHERIT_FD, .data.fd = listening}};
+    uv_process_options_t options = {.file = w->options.worker,
+                                    .args = args,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .exit_cb = worker_exited,
+                                    .stdio = stdio,
+                                    .stdio_count = 4};
+    uv_process_t *process = calloc(1, sizeof *process);
+    if (!process)
+        return fail(err, ENOMEM, "start a worker");
+    int r = uv_spawn(loop_uv(), process, &options);
+    if (r < 0) {
+        uv_close((uv_handle_t *)process, timer_closed);
+        return fail(err, r, "start '%s'", w->options.worker);
+    }
+    uv_unref((uv_handle_t *)process);
+    return 0;
+}
+
+static int start(struct wasm *w, struct holder *h, struct error *err)
+{
+    autoclose int listening = -1;
+    int r = listen_at(w, h->name, &listening, err);
+    if (!r)
+        r = spawn(w, h, listening, err);
+    close_fd(&listening); /* ours must be closed: then a worker that fails at once is seen */
+    if (!r)
+        r = connect_to(h, err);
+    return r < 0 ? r : say_hello(h, err);
+}
+
+static struct holder *choose(struct wasm *w, const char *key)
+{
+    struct holder *h, *best = NULL;
+    list_each(h, &w->holders, link) if (str_eq(h->key, key) && !h->retiring &&
+                                        h->pod_count < w->options.pods_per_worker &&
+                                        (!best || h->pod_count < best->pod_count)) best = h;
+    return best;
+}
+
+static int start_new(struct wasm *w, const char *key, struct holder **ret, struct error *err)
+{
+    autofree char *name = str_format("%d.%u", getpid(), ++w->serial);
+    struct holder *h = name ? holder_new(w, key, name) : NULL;
+    if (!h)
+        return fail(err, ENOMEM, "start a worker");
+    h->starting = true;
+    h->users++;
+    h->pod_count++;
+    int r = start(w, h, err);
+    h->starting = false;
+    co_queue_wake_all(&h->ready);
+    if (r < 0 && !h->dead)
+        holder_died(h);
+    if (r < 0) {
+        release(h);
+        return fail_in(err, r, "start a worker for '%s' (%s/workers.log has its messages)", key,
+                       w->options.dir);
+    }
+    *ret = h;
+    return 0;
+}
+
+/* Placing */
+
+static char *key_of(const struct wasm *w, const struct sandbox *sb)
+{
+    if (w->options.tenant == WASM_BY_NODE)
+        return strdup("node");
+    if (w->options.tenant == WASM_BY_POD)
+        return str_format("pod/%s", sb->id);
+    Runtime__V1__PodSandboxConfig *c =
+        sb->config_len ? runtime__v1__pod_sandbox_config__unpack(NULL, sb->config_len, sb->config)
+                       : NULL;
+    char *key = str_format("namespace/%.253s",
+                           c && c->metadata ? str_or_empty(c->metadata->namespace_) : "");
+    if (c)
+        runtime__v1__pod_sandbox_config__free_unpacked(c, NULL);
+    return key;
+}
+
+int holder_place(struct wasm *w, struct pod *pod, struct error *err)
+{
+    autofree char *key = key_of(w, pod->sandbox);
+    if (!key)
+        return fail(err, ENOMEM, "place the pod");
+    struct holder *h = choose(w, key);
+    int r = 0;
+    if (!h) {
+        r = start_new(w, key, &h, err);
+    } else {
+        h->users++;
+        h->pod_count++;
+        uv_timer_stop(h->idle);
+        while (h->starting)
+            co_queue_wait(&h->ready, INT64_MAX);
+        if (h->dead)
+            r = fail_plain(err, ENOTCONN, "the worker for '%s' has ended", key);
+        if (r < 0)
+            release(h);
+    }
+    if (r < 0)
+        return r;
+    pod->holder = h;
+    list_append(&h->pods, &pod->link);
+    release(h);
+    return 0;
+}
+
+void holder_leave(struct pod *pod)
+{
+    struct holder *h = pod->holder;
+    list_remove(&pod->link);
+    pod->holder = NULL;
+    if (h && --h->pod_count == 0)
+        uv_timer_start(h->idle, idle_over, IDLE_MS, 0);
+}
+
+int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t number,
+               struct link_reply *reply, struct error *err)
+{
+    auto(buffer) struct buffer frame = {0};
+    uint32_t tag = link_tag(h->connection);
+    struct wire_writer w = wire_begin(&frame, type, tag);
+    wire_put_text(&w, id);
+    wire_put_number(&w, number);
+    int r = wire_end(&w);
+    return r < 0 ? fail(err, r, "ask a worker") : link_call(h->connection, tag, &frame, reply, err);
+}
+
+/* Finding again */
+
+static void recover_one(struct wasm *w, const char *name)
+{
+    struct error err = {0};
+    struct holder *h = holder_new(w, "", name);
+    if (!h)
+        return;
+    h->users++;
+    int r = connect_to(h, &err);
+    if (!r)
+        r = say_hello(h, &err);
+    if (r < 0) {
+        if (r != -ECONNREFUSED) /* else only a socket is left */
+            diag_warning("worker '%s' is not taken over: %s", name, err.message);
+        if (r == -EPROTO)
+            h->name[0] = 0; /* it goes on, and so does its socket */
+        if (!h->dead)
+            holder_died(h);
+    } else if (!h->pod_count) {
+        uv_timer_start(h->idle, idle_over, IDLE_MS, 0);
+    }
+    release(h);
+}
+
+int holders_recover(struct wasm *w, struct error *err)
+{
+    auto(strv) char **names = NULL;
+    int fd = openat(w->sockets, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d)
+        return fail(err, errno, "read '%s/w'", w->options.dir);
+    int r = 0;
+    for (struct dirent *e; !r && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            r = strv_add(&names, e->d_name);
+    closedir(d);
+    for (char **name = names; !r && name && *name; name++)
+        recover_one(w, *name);
+    return r < 0 ? fail(err, r, "find the workers") : 0;
+}
+
+void holders_free(struct wasm *w)
+{
+    struct holder *h;
+    list_each(h, &w->holders, link)
+    {
+        list_remove(&h->link);
+        struct pod *pod;
+        list_each(pod, &h->pods, link)
+        {
+            list_remove(&pod->link);
+            free(pod); /* the table that points to it is gone, or of no use without us */
+        }
+        h->dead = true;
+        holder_free(h);
+    }
+}

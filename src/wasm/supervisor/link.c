@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/supervisor/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+enum { READ_SIZE = 256 << 10 };
+
+struct pending {
+    struct list link;
+    uint32_t tag;
+    struct co *co;
+    bool done;
+    struct buffer reply; /* the frame */
+};
+
+struct link {
+    uv_poll_t poll; /* NULL data once closed */
+    int fd;
+    unsigned refs; /* the owner's, the handle's, each call's */
+    bool dead;
+    int events;
+    uint32_t last_tag;
+    struct buffer in, out;
+    size_t sent; /* of out: what is left is not moved at every turn */
+    struct list pending;
+    struct link_handler handler;
+};
+
+static void unref(struct link *l)
+{
+    if (--l->refs)
+        return;
+    buffer_done(&l->in);
+    buffer_done(&l->out);
+    free(l);
+}
+
+static void poll_closed(uv_handle_t *h)
+{
+    unref(container_of((uv_poll_t *)h, struct link, poll));
+}
+
+/* Ends all calls with -ENOTCONN. */
+static void shut(struct link *l)
+{
+    if (l->dead)
+        return;
+    l->dead = true;
+    uv_close((uv_handle_t *)&l->poll, poll_closed);
+    close_fd(&l->fd);
+    struct pending *p;
+    list_each(p, &l->pending, link)
+    {
+        list_remove(&p->link);
+        p->done = true;
+        co_wake(p->co);
+    }
+}
+
+static void die(struct link *l)
+{
+    if (l->dead)
+        return;
+    shut(l);
+    if (l->handler.died)
+        l->handler.died(l->handler.arg);
+}
+
+static void ready(uv_poll_t *h, int status, int events);
+
+static void want(struct link *l, int events)
+{
+    if (events != l->events && uv_poll_start(&l->poll, events, ready) == 0)
+        l->events = events;
+}
+
+static void flush(struct link *l)
+{
+    while (!l->dead && l->sent < l->out.len) {
+        ssize_t n =
+            send(l->fd, l->out.data + l->sent, l->out.len - l->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN) {
+            die(l);
+            return;
+        }
+        if (n < 0)
+            break;
+        l->sent += (size_t)n;
+    }
+    if (l->sent == l->out.len) {
+        buffer_clear(&l->out);
+        l->sent = 0;
+    }
+    if (!l->dead)
+        want(l, UV_READABLE | (l->out.len ? UV_WRITABLE : 0));
+}
+
+static void answer(struct link *l, const struct wire_reader *r, const uint8_t *frame, size_t len)
+{
+    struct pending *p;
+    list_each(p, &l->pending, link)
+    {
+        if (p->tag != r->tag)
+            continue;
+        list_remove(&p->link);
+        buffer_append(&p->reply, frame, len);
+        p->done = true;
+        co_wake(p->co);
+        return;
+    }
+}
+
+static void take_frames(struct link *l)
+{
+    size_t done = 0, len;
+    struct wire_reader r;
+    int found = 0;
+    while (!l->dead && (found = wire_frame(l->in.data + done, l->in.len - done, &r, &len)) > 0) {
+        if (r.type == WIRE_REPLY)
+            answer(l, &r, l->in.data + done, len);
+        else
+            l->handler.told(l->handler.arg, &r);
+        done += len;
+    }
+    buffer_consume(&l->in, done);
+    if (found < 0)
+        die(l);
+}
+
+static void ready(uv_poll_t *h, int status, int events)
+{
+    struct link *l = container_of(h, struct link, poll);
+    l->refs++;
+    if (status < 0)
+        die(l);
+    if (events & UV_WRITABLE)
+        flush(l);
+    if (!l->dead && events & UV_READABLE) {
+        ssize_t n = buffer_reserve(&l->in, READ_SIZE) < 0
+                        ? 0
+                        : recv(l->fd, l->in.data + l->in.len, READ_SIZE, MSG_DONTWAIT);
+        if (n > 0) {
+            l->in.len += (size_t)n;
+            take_frames(l);
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+            die(l);
+        }
+    }
+    unref(l);
+}
+
+int link_new(struct link **ret, int fd, const struct link_handler *handler, struct error *err)
+{
+    struct link *l = calloc(1, sizeof *l);
+    int r = l ? uv_poll_init(loop_uv(), &l->poll, fd) : -ENOMEM;
+    if (r < 0) {
+        free(l);
+        close(fd);
+        return fail(err, r, "watch a worker's socket");
+    }
+    l->fd = fd;
+    l->refs = 2;
+    l->handler = *handler;
+    list_init(&l->pending);
+    want(l, UV_READABLE);
+    link_tell(l, &(struct buffer){.data = (uint8_t *)(uintptr_t) "", .len = 1});
+    *ret = l;
+    return 0;
+}
+
+void link_free(struct link *l)
+{
+    if (!l)
+        return;
+    shut(l);
+    unref(l);
+}
+
+uint32_t link_tag(struct link *l)
+{
+    return ++l->last_tag;
+}
+
+void link_tell(struct link *l, const struct buffer *frame)
+{
+    if (l->dead)
+        return;
+    if (buffer_append(&l->out, frame->data, frame->len) < 0)
+        die(l);
+    else
+        flush(l);
+}
+
+void link_reply_done(struct link_reply *r)
+{
+    buffer_done(&r->bytes);
+}
+
+int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
+              struct error *err)
+{
+    auto(link_reply) struct link_reply own = {0};
+    struct pending p = {.tag = tag, .co = co_self()};
+    size_t len;
+    if (!reply)
+        reply = &own;
+    if (l->dead)
+        return fail_plain(err, ENOTCONN, "the worker has ended");
+    l->refs++;
+    list_append(&l->pending, &p.link);
+    link_tell(l, frame);
+    while (!p.done)
+        co_park();
+    unref(l);
+    reply->bytes = p.reply;
+    if (!p.reply.len || wire_frame(p.reply.data, p.reply.len, &reply->reader, &len) <= 0)
+        return fail_plain(err, ENOTCONN, "the worker has ended");
+    int code = (int)wire_number(&reply->reader);
+    const char *message = wire_text(&reply->reader);
+    return code < 0 ? fail_plain(err, code, "%s", message) : 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the supervisor's files. Loop's thread. */
+#pragma once
+
+#include "wasm/supervisor/link.h"
+#include "wasm/wasm.h"
+
+struct cache;
+struct opaque;
+struct wire_create;
+struct vfs;
+
+struct wasm {
+    struct wasm_options options; /* its strings are ours */
+    struct cache *cache;
+    struct opaque *opaque;
+    struct list holders;
+    int sockets; /* DIR/w */
+    unsigned serial;
+    struct sandboxer *sandboxer; /* set by recover() */
+};
+
+/* A worker as the supervisor knows it. */
+struct holder {
+    struct list link; /* wasm.holders */
+    struct wasm *wasm;
+    struct link *connection; /* NULL until HELLO is under way */
+    char *key;
+    char *name; /* of its socket in DIR/w */
+    pid_t pid;
+    struct list pods;
+    unsigned pod_count; /* placed, or about to be */
+    struct co_queue ready;
+    bool starting, retiring, dead;
+    unsigned users; /* coroutines that hold a pointer */
+    uv_timer_t *idle;
+};
+
+/* What the technique keeps of a sandbox. */
+struct pod {
+    struct list link;      /* holder.pods */
+    struct holder *holder; /* NULL: not started, or its worker has ended */
+    struct sandbox *sandbox;
+};
+
+/* holders.c */
+/* The worker for this pod: one of its tenant that has room, or a new one. The pod counts as placed on it; -errno: it is not. */
+int holder_place(struct wasm *w, struct pod *pod, struct error *err);
+/* The pod is not on its worker any more. An empty worker is told to end after a while. */
+void holder_leave(struct pod *pod);
+/* Connects to the workers that DIR/w has sockets of, and adopts what they hold. */
+int holders_recover(struct wasm *w, struct error *err);
+void holders_free(struct wasm *w);
+
+/* One request about an id with up to one number. */
+int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t number,
+               struct link_reply *reply, struct error *err);
+
+/* container.c */
+struct prepared { /* arena: what create points to */
+    struct arena arena;
+    struct wire_create *create;
+};
+void prepared_done(struct prepared *p);
+CLEANUP_DONE(prepared, struct prepared);
+/* From the process' spec and rootfs to what the worker needs; compiles its module. Parks. */
+int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
+                      struct prepared *ret, struct error *err);

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract's functions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/opaque.h"
+#include "wasm/supervisor/supervisor.h"
+#include "wasm/wasm.h"
+#include "wasm/wire_create.h"
+
+enum { STOP_GRACE_S = 5 };
+
+int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error *err)
+{
+    struct wasm *w = calloc(1, sizeof *w);
+    if (!w)
+        return fail(err, ENOMEM, "set up the wasm technique");
+    list_init(&w->holders);
+    w->sockets = -1;
+    w->options = *options;
+    w->options.dir = strdup(options->dir);
+    w->options.worker = strdup(options->worker);
+    autofree char *sockets = str_format("%s/w", options->dir);
+    autofree char *cache = str_format("%s/cache", options->dir);
+    int r = w->options.dir && w->options.worker && sockets && cache
+                ? 0
+                : fail(err, ENOMEM, "set up the wasm technique");
+    if (!r)
+        r = dir_make(AT_FDCWD, options->dir, 0700, err);
+    if (!r)
+        r = dir_make(AT_FDCWD, sockets, 0700, err);
+    if (!r) {
+        w->sockets = open(sockets, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = w->sockets < 0 ? fail(err, errno, "open '%s'", sockets) : 0;
+    }
+    if (!r && !(w->opaque = opaque_new()))
+        r = fail(err, ENOMEM, "set up the wasm technique");
+    if (!r)
+        r = cache_new(&w->cache, cache, options->worker, err);
+    if (r < 0)
+        wasm_free(w);
+    else
+        *ret = w;
+    return r;
+}
+
+void wasm_free(struct wasm *w)
+{
+    if (!w)
+        return;
+    holders_free(w);
+    cache_free(w->cache);
+    opaque_free(w->opaque);
+    close_fd(&w->sockets);
+    free((char *)(uintptr_t)w->options.dir);
+    free((char *)(uintptr_t)w->options.worker);
+    free(w);
+}
+
+static int recover(void *t, struct sandboxer *s, struct error *err)
+{
+    struct wasm *w = t;
+    w->sandboxer = s;
+    return holders_recover(w, err);
+}
+
+/* Sandboxes */
+
+static int sandbox_create(void *t, struct sandbox *sb, struct error *err)
+{
+    (void)t;
+    struct pod *pod = calloc(1, sizeof *pod);
+    if (!pod)
+        return fail(err, ENOMEM, "create the pod");
+    list_init(&pod->link);
+    pod->sandbox = sb;
+    sb->technique = pod;
+    return 0;
+}
+
+static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *record,
+                         struct error *err)
+{
+    struct pod *pod = sb->technique;
+    auto(buffer) struct buffer frame = {0};
+    int r = holder_place(t, pod, err);
+    if (r < 0)
+        return r;
+    struct link *connection = pod->holder->connection;
+    uint32_t tag = link_tag(connection);
+    struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_ADD, tag);
+    wire_put_text(&w, sb->id);
+    wire_put_bytes(&w, record->data, record->len);
+    r = wire_end(&w);
+    r = r < 0 ? fail(err, r, "start the pod") : link_call(connection, tag, &frame, NULL, err);
+    if (r < 0)
+        holder_leave(pod);
+    return r;
+}
+
+/* The worker of the process's pod; -ESRCH where it has ended. */
+static int holder_of(const struct process *p, struct holder **ret, struct error *err)
+{
+    struct pod *pod = p->sandbox->technique;
+    if (!pod || !pod->holder)
+        return fail_plain(err, ESRCH, "the worker that held it has ended");
+    *ret = pod->holder;
+    return 0;
+}
+
+static int ask(const struct process *p, enum wire_type type, int64_t number, struct error *err)
+{
+    struct holder *h = NULL;
+    int r = holder_of(p, &h, err);
+    return r < 0 ? r : holder_ask(h, type, p->id, number, NULL, err);
+}
+
+static int signal_all(struct sandbox *sb, int number, struct error *err)
+{
+    struct process *p;
+    int r = 0;
+    /* no more than one call a turn of the list: it may change while the call is parked */
+    for (bool again = true; again && !r;) {
+        again = false;
+        list_each(p, &sb->processes, link)
+        {
+            if (p->exited_ns || p->technique == sb)
+                continue;
+            p->technique = sb; /* told: the mark of this stop */
+            r = ask(p, WIRE_SIGNAL, number, err);
+            if (r == -ESRCH || r == -ENOENT || r == -ENOTCONN)
+                r = 0;
+            again = true;
+            break;
+        }
+    }
+    list_each(p, &sb->processes, link) p->technique = NULL;
+    return r;
+}
+
+static bool wait_ended(struct sandbox *sb, int64_t deadline_ns)
+{
+    for (;;) {
+        struct process *p, *running = NULL;
+        list_each(p, &sb->processes, link) if (!p->exited_ns) running = p;
+        if (!running)
+            return true;
+        if (!co_queue_wait(&running->exited, deadline_ns))
+            return false;
+    }
+}
+
+/* A guest has no signal handlers: SIGTERM ends it. */
+static int sandbox_stop(void *t, struct sandbox *sb, int64_t deadline_ns, struct error *err)
+{
+    (void)t;
+    int64_t now = clock_mono_ns();
+    int r = signal_all(sb, deadline_ns > now ? SIGTERM : SIGKILL, err);
+    if (r < 0)
+        return r;
+    int64_t grace = now + STOP_GRACE_S * NSEC_PER_SEC;
+    if (!wait_ended(sb, deadline_ns > grace ? deadline_ns : grace))
+        return fail_plain(err, EBUSY, "a container of the pod does not end");
+    return 0;
+}
+
+static int sandbox_remove(void *t, struct sandbox *sb, struct error *err)
+{
+    (void)t;
+    struct pod *pod = sb->technique;
+    if (!pod)
+        return 0;
+    if (pod->holder) {
+        int r = holder_ask(pod->holder, WIRE_SANDBOX_REMOVE, sb->id, 0, NULL, err);
+        if (r < 0 && r != -ENOTCONN)
+            return r;
+    }
+    if (pod->holder)
+        holder_leave(pod);
+    free(pod);
+    sb->technique = NULL;
+    return 0;
+}
+
+/* Containers */
+
+static int send_create(struct process *p, const struct wire_create *c, struct error *err)
+{
+    struct holder *h = NULL;
+    auto(buffer) struct buffer frame = {0};
+    int r = holder_of(p, &h, err);
+    if (r < 0)
+        return r;
+    uint32_t tag = link_tag(h->connection);
+    r = wire_put_create(&frame, tag, c);
+    return r < 0 ? fail(err, r, "hand the container to a worker")
+                 : link_call(h->connection, tag, &frame, NULL, err);
+}
+
+static int create(void *t, struct process *p, const struct buffer *record, struct error *err)
+{
+    struct wasm *w = t;
+    if (*p->exec_id)
+        return fail_plain(err, EOPNOTSUPP,
+                          "exec is not supported in wasm containers: a module is one program");
+    for (int attempt = 0;; attempt++) {
+        auto(prepared) struct prepared prepared = {0};
+        int r = container_prepare(w, p, record, &prepared, err);
+        if (r < 0)
+            return r;
+        r = send_create(p, prepared.create, err);
+        /* a damaged compiled file, or one of another build: made anew, once */
+        if (r != -EBADMSG || attempt || unlink(prepared.create->module) < 0)
+            return r;
+    }
+}
+
+static int start(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    return ask(p, WIRE_START, 0, err);
+}
+
+static int send_signal(void *t, struct process *p, int number, bool all, struct error *err)
+{
+    (void)t;
+    (void)all; /* a container is one guest */
+    return ask(p, WIRE_SIGNAL, number, err);
+}
+
+static int remove_process(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    int r = ask(p, WIRE_REMOVE, 0, err);
+    return r == -ESRCH || r == -ENOTCONN ? 0 : r;
+}
+
+static int pause_process(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    return ask(p, WIRE_PAUSE, 1, err);
+}
+
+static int resume_process(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    return ask(p, WIRE_PAUSE, 0, err);
+}
+
+static int pids(void *t, struct process *p, struct buffer *b, struct error *err)
+{
+    (void)t;
+    (void)p;
+    (void)b;
+    (void)err;
+    return 0; /* none: a guest is no process of the kernel's */
+}
+
+static int stats(void *t, struct process *p, struct process_stats *ret, struct error *err)
+{
+    (void)t;
+    struct holder *h = NULL;
+    auto(link_reply) struct link_reply reply = {0};
+    int r = holder_of(p, &h, err);
+    if (!r)
+        r = holder_ask(h, WIRE_STATS, p->id, 0, &reply, err);
+    if (r < 0)
+        return r;
+    *ret = (struct process_stats){.timestamp = clock_wall_ns()};
+    ret->cpu_ns = (uint64_t)wire_number(&reply.reader);
+    ret->memory_usage = ret->memory_working_set = ret->memory_rss =
+        (uint64_t)wire_number(&reply.reader);
+    ret->memory_limit = (uint64_t)wire_number(&reply.reader);
+    return 0;
+}
+
+static int close_stdin(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    return ask(p, WIRE_CLOSE_STDIN, 0, err);
+}
+
+static int reopen_log(void *t, struct process *p, struct error *err)
+{
+    (void)t;
+    return ask(p, WIRE_REOPEN_LOG, 0, err);
+}
+
+static int attach(void *t, struct process *p, bool in, bool out, bool err_, char **ret_address,
+                  char **ret_token, struct error *err)
+{
+    struct wasm *w = t;
+    struct holder *h = NULL;
+    uint8_t random[16];
+    char token[2 * sizeof random + 1];
+    auto(buffer) struct buffer frame = {0};
+    if (in && !out && !err_)
+        return fail_plain(err, EOPNOTSUPP,
+                          "the input of a wasm container cannot be attached to yet");
+    int r = holder_of(p, &h, err);
+    if (r < 0)
+        return r;
+    if (getrandom(random, sizeof random, 0) != sizeof random)
+        return fail(err, errno, "make a token");
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(token + 2 * i, 3, "%02x", random[i]);
+    autofree char *address = str_format("unix://%s/w/%s", w->options.dir, h->name);
+    uint32_t tag = link_tag(h->connection);
+    struct wire_writer f = wire_begin(&frame, WIRE_ATTACH, tag);
+    wire_put_text(&f, p->id);
+    wire_put_text(&f, token);
+    wire_put_number(&f, (out ? 1 : 0) | (err_ ? 2 : 0));
+    r = wire_end(&f);
+    r = r < 0 ? fail(err, r, "attach") : link_call(h->connection, tag, &frame, NULL, err);
+    if (r < 0)
+        return r;
+    *ret_token = strdup(token);
+    *ret_address = take_ptr(&address);
+    return *ret_token && *ret_address ? 0 : fail(err, ENOMEM, "attach");
+}
+
+const struct technique wasm_technique = {
+    .name = "wasm",
+    .recover = recover,
+    .sandbox_create = sandbox_create,
+    .sandbox_start = sandbox_start,
+    .sandbox_stop = sandbox_stop,
+    .sandbox_remove = sandbox_remove,
+    .create = create,
+    .start = start,
+    .signal = send_signal,
+    .remove = remove_process,
+    .pause = pause_process,
+    .resume = resume_process,
+    .pids = pids,
+    .stats = stats,
+    .close_stdin = close_stdin,
+    .reopen_log = reopen_log,
+    .attach = attach,
+};

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/worker/guest.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "wasm/worker/module.h"
+#include "wasm/worker/runtime.h"
+#include "wasm/worker/sched.h"
+
+/* The limit of memory is for each of a module's: one is all that toolchains make. */
+enum { TABLES_MAX = 8, MEMORIES_MAX = 1 };
+
+static int64_t thread_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+/* The store, and a future that instantiates. */
+static void begin(struct guest *g)
+{
+    g->store = wasmtime_store_new(runtime_engine(), g, NULL);
+    struct wasmtime_context *c = wasmtime_store_context(g->store);
+    wasmtime_store_limiter(g->store, (int64_t)g->limits.memory, g->limits.table_elements, 1,
+                           TABLES_MAX, MEMORIES_MAX);
+    wasmtime_context_set_epoch_deadline(c, 1);
+    wasmtime_context_epoch_deadline_async_yield_and_update(c, 1);
+    g->future = wasmtime_instance_pre_instantiate_async(g->module->pre, c, &g->instance, &g->trap,
+                                                        &g->error);
+}
+
+/* Instantiation is over: a future that runs the program, or the reason why there is none. False: nothing to run. */
+static bool call_start(struct guest *g)
+{
+    struct wasmtime_context *c = wasmtime_store_context(g->store);
+    struct wasmtime_extern start;
+    wasmtime_call_future_delete(take_ptr(&g->future));
+    g->instantiated = true;
+    if (g->trap || g->error)
+        return false;
+    if (!wasmtime_instance_export_get(c, &g->instance, "_start", 6, &start) ||
+        start.kind != WASMTIME_EXTERN_FUNC)
+        return false; /* module_get has looked */
+    g->start = start.of.func;
+    g->future = wasmtime_func_call_async(c, &g->start, NULL, 0, NULL, 0, &g->trap, &g->error);
+    return true;
+}
+
+static enum guest_turn turn(struct guest *g)
+{
+    int64_t until = clock_mono_ns() + SCHED_TICK_MS * NSEC_PER_MSEC;
+    if (!g->store)
+        begin(g);
+    /* a guest that was parked yields once at its first check, since its epoch is long over */
+    do {
+        g->parking = false;
+        if (wasmtime_call_future_poll(g->future) && (g->instantiated || !call_start(g)))
+            return GUEST_TURN_DONE;
+        if (g->parking)
+            return GUEST_TURN_PARK;
+    } while (!atomic_load(&g->kill) && clock_mono_ns() < until);
+    return GUEST_TURN_YIELD;
+}
+
+enum guest_turn guest_run(struct guest *g)
+{
+    if (atomic_load(&g->kill))
+        return GUEST_TURN_YIELD;
+    int64_t before = thread_ns();
+    if (atomic_exchange(&g->reopen_log, false))
+        log_writer_reopen(&g->wasi.console.log, NULL);
+    enum guest_turn t = turn(g);
+    if (t == GUEST_TURN_PARK)
+        console_rest(&g->wasi.console);
+    atomic_fetch_add(&g->cpu_ns, (uint64_t)(thread_ns() - before));
+    return t;
+}
+
+static void describe(struct guest *g)
+{
+    auto(buffer) struct buffer text = {0};
+    runtime_describe(take_ptr(&g->trap), take_ptr(&g->error), &text);
+    g->message = buffer_take_text(&text);
+    if (!g->message)
+        return;
+    console_write(&g->wasi.console, 2, g->message, strlen(g->message));
+    console_write(&g->wasi.console, 2, "\n", 1);
+}
+
+static void drop(struct guest *g)
+{
+    if (g->future)
+        wasmtime_call_future_delete(take_ptr(&g->future));
+    if (g->store)
+        wasmtime_store_delete(take_ptr(&g->store));
+    if (g->trap)
+        wasm_trap_delete(take_ptr(&g->trap));
+    if (g->error)
+        wasmtime_error_delete(take_ptr(&g->error));
+}
+
+void guest_end(struct guest *g, int signal)
+{
+    if (signal)
+        g->exit_status = 128 + (uint32_t)signal;
+    else if (!g->exited && (g->trap || g->error)) {
+        g->exit_status = 128 + SIGABRT;
+        describe(g);
+    }
+    drop(g);
+    console_flush(&g->wasi.console);
+    console_rest(&g->wasi.console);
+    g->exited_ns = clock_wall_ns();
+    atomic_store(&g->memory, 0);
+}
+
+void guest_done(struct guest *g)
+{
+    drop(g);
+    wasi_done(&g->wasi);
+    module_put(take_ptr(&g->module));
+    free(take_ptr(&g->message));
+}

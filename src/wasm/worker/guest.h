@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest: one container's program, an instance of a module in a store of its own, as a fiber.
+ *
+ * Who may touch one: whoever holds it. In the states CREATED, QUEUED, PARKED, HELD and ENDED that is the thread that holds the
+ * scheduler's lock; in RUNNING the thread that took it out of one of these (a compute thread, or the control thread that ends it). The
+ * fields marked atomic may be read by all. At rest a guest has no descriptor, no thread and no timer of the kernel's. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "log/log.h"
+#include "wasm/wasi/wasi.h"
+#include "wasm/worker/wasmtime.h"
+
+struct error;
+struct module;
+
+enum guest_state {
+    GUEST_CREATED,
+    GUEST_QUEUED,  /* in the run queue */
+    GUEST_RUNNING, /* a thread polls or ends it */
+    GUEST_PARKED,  /* waits for its deadline or descriptors */
+    GUEST_HELD,    /* would be in the run queue, but is paused */
+    GUEST_ENDED,
+};
+
+struct guest_limits {
+    uint64_t memory; /* bytes of linear memory, all together */
+    uint32_t table_elements;
+};
+
+struct guest {
+    enum guest_state state;
+    bool paused;
+    bool exited;          /* by proc_exit or proc_raise */
+    bool parking;         /* a host call asks to be parked as wait says */
+    _Atomic uint8_t kill; /* the signal that ends it; 0 for none */
+    _Atomic bool reopen_log;
+    uint32_t exit_status;
+    uint32_t heap_at; /* place in the scheduler's heap plus 1 */
+    struct list link; /* run queue, or what has ended */
+    struct guest_wait {
+        int64_t deadline;        /* clock_mono_ns; INT64_MAX for none */
+        int64_t since;           /* when the call began */
+        struct sched_watch *fds; /* malloced */
+        unsigned count;
+    } wait;
+    struct wasi_call call; /* the parked one */
+
+    struct module *module;
+    struct wasmtime_store *store;
+    struct wasmtime_call_future *future;
+    struct wasmtime_instance instance;
+    struct wasmtime_func start; /* used until the future is deleted */
+    bool instantiated;
+    struct wasm_trap *trap;
+    struct wasmtime_error *error;
+    struct wasmtime_val *results; /* of the parked host call */
+
+    struct guest_limits limits;
+    struct wasi wasi;
+    _Atomic uint64_t cpu_ns;
+    _Atomic uint64_t memory;       /* bytes of linear memory, as of the last host call */
+    int64_t started_ns, exited_ns; /* wall */
+    char *message;                 /* what ended it where there is more to say */
+    void *owner;                   /* the worker's */
+};
+
+enum guest_turn { GUEST_TURN_DONE, GUEST_TURN_YIELD, GUEST_TURN_PARK };
+
+/* Runs it for about one slice. The caller holds it (RUNNING). */
+enum guest_turn guest_run(struct guest *g);
+/* Ends it: describes why, flushes its log, gives its memory back. signal: what killed it, 0 where it is done. */
+void guest_end(struct guest *g, int signal);
+/* Frees what it has; it never ran, or has ended. */
+void guest_done(struct guest *g);

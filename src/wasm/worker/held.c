@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/worker/held.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "wasm/files/vfs.h"
+#include "wasm/wire_create.h"
+#include "wasm/worker/module.h"
+#include "wasm/worker/sched.h"
+
+enum { TABLE_ELEMENTS_MAX = 1 << 17, TOKEN_WAIT_S = 30, TOKENS_MAX = 256 };
+
+static struct map pods, containers;
+
+struct token {
+    struct list link;
+    int64_t until;
+    unsigned streams;
+    char *container;
+    char text[];
+};
+static struct list tokens = LIST_INIT(tokens);
+static unsigned token_count;
+
+/* Pods */
+
+static void pod_free(struct held_pod *pod)
+{
+    free(pod->id);
+    free(pod->record);
+    free(pod);
+}
+
+static void *copy(const void *data, size_t len)
+{
+    void *p = malloc(len ? len : 1);
+    return p ? memcpy(p, data, len) : NULL;
+}
+
+int held_add_pod(const char *id, const void *record, size_t len, struct error *err)
+{
+    struct held_pod *pod = calloc(1, sizeof *pod);
+    if (!pod)
+        return fail(err, ENOMEM, "hold pod '%s'", id);
+    list_init(&pod->containers);
+    pod->id = strdup(id);
+    pod->record = copy(record, len);
+    pod->record_len = len;
+    int r = pod->id && pod->record ? map_add(&pods, pod->id, pod) : -ENOMEM;
+    if (r < 0) {
+        pod_free(pod);
+        return fail(err, r, "hold pod '%s'", id);
+    }
+    return 0;
+}
+
+void held_remove_pod(const char *id)
+{
+    struct held_pod *pod = map_remove(&pods, id);
+    if (!pod)
+        return;
+    for (struct held *h; (h = list_first(&pod->containers, struct held, link));)
+        held_remove(h);
+    pod_free(pod);
+}
+
+struct held_pod *held_next_pod(size_t *cursor)
+{
+    return map_next(&pods, cursor);
+}
+
+struct held *held_next(size_t *cursor)
+{
+    return map_next(&containers, cursor);
+}
+
+bool held_nothing(void)
+{
+    return !pods.count && !containers.count;
+}
+
+/* Containers */
+
+struct held *held_find(const char *id)
+{
+    return map_get(&containers, id);
+}
+
+void held_free(struct held *h)
+{
+    guest_done(&h->guest);
+    free(h->id);
+    free(h->record);
+    free(h);
+}
+
+static int pack(char *const *v, struct wasi_strings *ret)
+{
+    auto(buffer) struct buffer b = {0};
+    for (size_t i = 0; v[i]; i++)
+        if (buffer_append(&b, v[i], strlen(v[i]) + 1) < 0)
+            return -ENOMEM;
+    ret->count = (uint32_t)strv_len(v);
+    ret->len = (uint32_t)b.len;
+    ret->data = realloc(b.data, b.len ? b.len : 1);
+    b.data = NULL;
+    return ret->data ? 0 : -ENOMEM;
+}
+
+static int make_vfs(const struct wire_create *c, struct vfs **ret, struct error *err)
+{
+    auto(vfs) struct vfs *v = vfs_new();
+    if (!v)
+        return fail(err, ENOMEM, "make the container's file tree");
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct wire_mount *m = &c->mounts[i];
+        struct vfs_mount_spec spec = {.destination = m->destination,
+                                      .layers = m->layers,
+                                      .upper = *m->upper ? m->upper : NULL,
+                                      .work = *m->work ? m->work : NULL,
+                                      .opaque = m->opaque,
+                                      .read_only = m->read_only};
+        int r = vfs_add(v, &spec, err);
+        if (r < 0)
+            return r;
+    }
+    *ret = take_ptr(&v);
+    return 0;
+}
+
+static int fill(struct held *h, const struct wire_create *c, struct error *err)
+{
+    struct guest *g = &h->guest;
+    h->id = strdup(c->id);
+    h->record = copy(c->record, c->record_len);
+    h->record_len = c->record_len;
+    if (!h->id || !h->record || pack(c->args, &g->wasi.args) < 0 || pack(c->env, &g->wasi.env) < 0)
+        return fail(err, ENOMEM, "hold container '%s'", c->id);
+    int r = module_get(c->module, c->digest, &g->module, err);
+    if (r < 0)
+        return r;
+    g->limits = (struct guest_limits){c->memory_limit, TABLE_ELEMENTS_MAX};
+    if (g->module->memory_minimum > c->memory_limit)
+        return fail_plain(
+            err, ENOMEM, "the module needs %llu bytes of memory to start, and its limit is %llu",
+            (unsigned long long)g->module->memory_minimum, (unsigned long long)c->memory_limit);
+    r = make_vfs(c, &g->wasi.vfs, err);
+    if (r < 0)
+        return r;
+    r = wasi_init(&g->wasi, err);
+    /* the last, so that no log is made for what cannot run */
+    return r < 0 ? r : console_init(&g->wasi.console, c->in, c->out, c->err, err);
+}
+
+static struct held *held_new(struct held_pod *pod)
+{
+    struct held *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->pod = pod;
+    h->guest.owner = h;
+    h->guest.wait.deadline = INT64_MAX;
+    h->guest.wasi.console = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
+    list_init(&h->guest.link);
+    list_init(&h->link);
+    return h;
+}
+
+int held_create(struct wire_reader *r, struct error *err)
+{
+    struct wire_create c;
+    if (wire_get_create(r, &c) < 0)
+        return fail_plain(err, EPROTO, "a malformed request");
+    struct held_pod *pod = map_get(&pods, c.sandbox_id);
+    struct held *h = pod ? held_new(pod) : NULL;
+    int e = h ? fill(h, &c, err) : fail(err, pod ? ENOMEM : ENOENT, "hold container '%s'", c.id);
+    if (!e) {
+        e = map_add(&containers, h->id, h);
+        if (e < 0)
+            fail(err, e, "hold container '%s'", c.id);
+    }
+    if (!e)
+        list_append(&pod->containers, &h->link);
+    else if (h)
+        held_free(h);
+    wire_create_done(&c);
+    return e;
+}
+
+int held_start(struct held *h, struct error *err)
+{
+    if (h->guest.started_ns || h->told)
+        return fail_plain(err, EPROTO, "container '%s' was started before", h->id);
+    h->guest.started_ns = clock_wall_ns();
+    sched_start(&h->guest);
+    return 0;
+}
+
+void held_remove(struct held *h)
+{
+    map_remove(&containers, h->id);
+    list_remove(&h->link);
+    h->removed = true;
+    h->pod = NULL;
+    /* one that a thread runs just now is freed when it has ended: guest_ended() */
+    if (h->told || sched_kill(&h->guest, SIGKILL))
+        held_free(h);
+}
+
+static void close_stdin(struct guest *g, void *arg)
+{
+    (void)arg;
+    g->wasi.console.in_closed = true;
+}
+
+int held_close_stdin(struct held *h)
+{
+    /* a guest that reads just now sees it at its next read: a flag, harmless to set beside */
+    if (!sched_with(&h->guest, close_stdin, NULL))
+        close_stdin(&h->guest, NULL);
+    return 0;
+}
+
+struct reopening {
+    int result;
+    struct error *err;
+};
+
+static void reopen(struct guest *g, void *arg)
+{
+    struct reopening *r = arg;
+    if (g->wasi.console.log.target.format != LOG_NONE)
+        r->result = log_writer_reopen(&g->wasi.console.log, r->err);
+    console_rest(&g->wasi.console);
+}
+
+int held_reopen_log(struct held *h, struct error *err)
+{
+    struct reopening r = {.err = err};
+    if (!sched_with(&h->guest, reopen, &r))
+        atomic_store(&h->guest.reopen_log, true); /* at its next turn, 2 ms from now at most */
+    return r.result;
+}
+
+/* Attach */
+
+static void token_free(struct token *t)
+{
+    list_remove(&t->link);
+    token_count--;
+    free(t->container);
+    free(t);
+}
+
+int held_expect_attach(struct held *h, const char *token, unsigned streams, struct error *err)
+{
+    struct token *t;
+    int64_t now = clock_mono_ns();
+    list_each(t, &tokens, link) if (t->until < now) token_free(t);
+    if (token_count >= TOKENS_MAX)
+        return fail_plain(err, EBUSY, "too many attachments are being made");
+    t = calloc(1, sizeof *t + strlen(token) + 1);
+    if (!t || !(t->container = strdup(h->id))) {
+        free(t);
+        return fail(err, ENOMEM, "attach to container '%s'", h->id);
+    }
+    strcpy(t->text, token);
+    t->streams = streams;
+    t->until = now + TOKEN_WAIT_S * NSEC_PER_SEC;
+    list_append(&tokens, &t->link);
+    token_count++;
+    return 0;
+}
+
+void held_attach(const char *token, int fd)
+{
+    struct token *t;
+    list_each(t, &tokens, link)
+    {
+        if (!str_eq(t->text, token))
+            continue;
+        struct held *h = held_find(t->container);
+        if (h && !h->told)
+            console_attach(&h->guest.wasi.console, fd, t->streams & 1, t->streams & 2);
+        else
+            close(fd);
+        token_free(t);
+        return;
+    }
+    close(fd);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/wire.h"
+#include "wasm/worker/guest.h"
+#include "wasm/worker/held.h"
+#include "wasm/worker/runtime.h"
+#include "wasm/worker/sched.h"
+
+enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30, OUT_KEPT = 1 << 20 };
+
+struct connection {
+    struct sched_watch watch; /* first: freed as it */
+    struct buffer in, out;
+    size_t sent; /* of out: what is left is not moved at every turn */
+    bool known;  /* its first byte has come */
+};
+
+static struct {
+    struct sched_watch listener;
+    struct connection *supervisor; /* NULL while there is none */
+    const char *key;
+    bool retired, seen_supervisor;
+} worker;
+
+/* Connections */
+
+static void connection_close(struct connection *c)
+{
+    if (worker.supervisor == c)
+        worker.supervisor = NULL;
+    sched_watch_remove(&c->watch);
+    close_fd(&c->watch.fd);
+    buffer_done(&c->in);
+    buffer_done(&c->out);
+    sched_free_later(c);
+}
+
+static bool connection_flush(struct connection *c)
+{
+    while (c->sent < c->out.len) {
+        ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n < 0)
+            break;
+        c->sent += (size_t)n;
+    }
+    if (c->sent == c->out.len) {
+        if (c->out.size > OUT_KEPT) /* a HELLO's answer was large */
+            buffer_done(&c->out);
+        else
+            buffer_clear(&c->out);
+        c->sent = 0;
+    }
+    uint32_t events = EPOLLIN | (c->out.len ? EPOLLOUT : 0);
+    if (events != c->watch.events)
+        sched_watch_change(&c->watch, events);
+    return true;
+}
+
+/* What guests tell */
+
+static void put_exit(struct held *h)
+{
+    if (!worker.supervisor)
+        return; /* HELLO tells it later */
+    struct wire_writer w = wire_begin(&worker.supervisor->out, WIRE_EXITED, 0);
+    wire_put_text(&w, h->id);
+    wire_put_number(&w, h->guest.exited_ns);
+    wire_put_number(&w, h->guest.exit_status);
+    wire_put_text(&w, h->guest.message);
+    wire_end(&w);
+}
+
+static void guest_ended(struct guest *g)
+{
+    struct held *h = g->owner;
+    h->told = true;
+    console_hang_up(&g->wasi.console);
+    if (h->removed) {
+        held_free(h);
+        return;
+    }
+    put_exit(h);
+    if (worker.supervisor && !connection_flush(worker.supervisor))
+        connection_close(worker.supervisor);
+}
+
+/* Requests */
+
+static void reply(struct connection *c, uint32_t tag, int code, const struct error *err)
+{
+    struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, tag);
+    wire_put_number(&w, code);
+    wire_put_text(&w, code < 0 ? err->message : "");
+    wire_end(&w);
+}
+
+static void put_item(struct buffer *out, uint32_t tag, const struct held *h)
+{
+    struct wire_writer w = wire_begin(out, WIRE_PROCESS, tag);
+    wire_put_text(&w, h->pod->id);
+    wire_put_text(&w, h->id);
+    wire_put_bytes(&w, h->record, h->record_len);
+    wire_put_number(&w, h->guest.started_ns);
+    wire_put_number(&w, h->told ? h->guest.exited_ns : 0);
+    wire_put_number(&w, h->guest.exit_status);
+    wire_put_number(&w, h->guest.paused);
+    wire_put_text(&w, h->told ? h->guest.message : "");
+    wire_end(&w);
+}
+
+static void hello(struct connection *c, struct wire_reader *r)
+{
+    struct error err = {0};
+    int64_t version = wire_number(r);
+    if (version != WIRE_VERSION) {
+        reply(c, r->tag, fail_plain(&err, EPROTO, "this worker is of another version"), &err);
+        return;
+    }
+    if (worker.supervisor && worker.supervisor != c)
+        connection_close(worker.supervisor);
+    worker.supervisor = c;
+    worker.seen_supervisor = true;
+    worker.retired = false;
+    size_t i = 0, k;
+    for (struct held_pod *pod; (pod = held_next_pod(&i));) {
+        struct wire_writer w = wire_begin(&c->out, WIRE_SANDBOX, r->tag);
+        wire_put_text(&w, pod->id);
+        wire_put_bytes(&w, pod->record, pod->record_len);
+        wire_end(&w);
+    }
+    k = 0;
+    for (struct held *h; (h = held_next(&k));)
+        put_item(&c->out, r->tag, h);
+    struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, r->tag);
+    wire_put_number(&w, 0);
+    wire_put_text(&w, "");
+    wire_put_text(&w, worker.key);
+    wire_put_number(&w, getpid());
+    wire_end(&w);
+}
+
+static void stats(struct connection *c, uint32_t tag, const struct held *h)
+{
+    struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, tag);
+    wire_put_number(&w, 0);
+    wire_put_text(&w, "");
+    wire_put_number(&w, (int64_t)atomic_load(&h->guest.cpu_ns));
+    wire_put_number(&w, (int64_t)atomic_load(&h->guest.memory));
+    wire_put_number(&w, (int64_t)h->guest.limits.memory);
+    wire_end(&w);
+}
+
+static int send_signal(struct held *h, int signal, struct error *err)
+{
+    if (h->told || atomic_load(&h->guest.kill))
+        return h->told ? fail(err, ESRCH, "signal container '%s'", h->id) : 0;
+    if (signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH)
+        return 0; /* what a process without a handler ignores */
+    if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
+        return fail_plain(err, EOPNOTSUPP, "a wasm container is stopped by pause, not by a signal");
+    if (sched_kill(&h->guest, signal))
+        guest_ended(&h->guest);
+    return 0;
+}
+
+static int serve_held(struct wire_reader *r, struct error *err)
+{
+    const char *id = wire_text(r);
+    struct held *h = held_find(id);
+    if (r->type == WIRE_REMOVE && !h)
+        return 0;
+    if (!h)
+        return fail_plain(err, ENOENT, "the worker has no container '%.130s'", id);
+    switch (r->type) {
+    case WIRE_START:
+        return held_start(h, err);
+    case WIRE_SIGNAL:
+        return send_signal(h, (int)wire_number(r), err);
+    case WIRE_REMOVE:
+        held_remove(h);
+        return 0;
+    case WIRE_PAUSE:
+        sched_pause(&h->guest, wire_number(r));
+        return 0;
+    case WIRE_UPDATE:
+        return fail_plain(err, EOPNOTSUPP,
+                          "a wasm container's limits cannot be changed while it runs");
+    case WIRE_CLOSE_STDIN:
+        return held_close_stdin(h);
+    case WIRE_REOPEN_LOG:
+        return held_reopen_log(h, err);
+    case WIRE_ATTACH: {
+        const char *token = wire_text(r);
+        return held_expect_attach(h, token, (unsigned)wire_number(r), err);
+    }
+    default:
+        return fail_plain(err, EPROTO, "unknown request %d", r->type);
+    }
+}
+
+static void serve(struct connection *c, struct wire_reader *r)
+{
+    struct error err = {0};
+    int code;
+    switch (r->type) {
+    case WIRE_HELLO:
+        hello(c, r);
+        return;
+    case WIRE_SANDBOX_ADD: {
+        size_t len;
+        const char *id = wire_text(r), *record = wire_bytes(r, &len);
+        code = held_add_pod(id, record, len, &err);
+        break;
+    }
+    case WIRE_SANDBOX_REMOVE:
+        held_remove_pod(wire_text(r));
+        code = 0;
+        break;
+    case WIRE_CREATE:
+        code = held_create(r, &err);
+        break;
+    case WIRE_RETIRE:
+        worker.retired = true;
+        code = 0;
+        break;
+    case WIRE_STATS: {
+        struct held *h = held_find(wire_text(r));
+        if (h) {
+            stats(c, r->tag, h);
+            return;
+        }
+        code = fail_plain(&err, ENOENT, "the worker has no such container");
+        break;
+    }
+    default:
+        code = serve_held(r, &err);
+    }
+    reply(c, r->tag, r->bad ? fail_plain(&err, EPROTO, "a malformed request") : code, &err);
+}
+
+static bool serve_all(struct connection *c)
+{
+    size_t done = 0, len;
+    struct wire_reader r;
+    int found;
+    while ((found = wire_frame(c->in.data + done, c->in.len - done, &r, &len)) > 0) {
+        serve(c, &r);
+        done += len;
+    }
+    buffer_consume(&c->in, done);
+    return found == 0 && connection_flush(c);
+}
+
+/* What is no supervisor brings a token and a newline. */
+static void serve_attach(struct connection *c)
+{
+    char *end = memchr(c->in.data, '\n', c->in.len);
+    if (!end && c->in.len < 128)
+        return;
+    if (end) {
+        *end = 0;
+        int fd = dup(c->watch.fd);
+        if (fd >= 0)
+            held_attach((const char *)c->in.data, fd);
+    }
+    connection_close(c);
+}
+
+static void connection_ready(struct sched_watch *w, uint32_t events)
+{
+    struct connection *c = container_of(w, struct connection, watch);
+    if (w->fd < 0)
+        return;
+    if (events & EPOLLOUT && !connection_flush(c)) {
+        connection_close(c);
+        return;
+    }
+    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+        return;
+    ssize_t n = buffer_reserve(&c->in, READ_SIZE) < 0
+                    ? 0
+                    : recv(w->fd, c->in.data + c->in.len, READ_SIZE, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        connection_close(c);
+        return;
+    }
+    c->in.len += (size_t)n;
+    if (!c->known && c->in.data[0] == 0) {
+        c->known = true;
+        buffer_consume(&c->in, 1);
+    }
+    if (!c->known)
+        serve_attach(c);
+    else if (!serve_all(c))
+        connection_close(c);
+}
+
+static void accept_ready(struct sched_watch *w, uint32_t events)
+{
+    (void)events;
+    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    struct connection *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    c->watch = (struct sched_watch){.ready = connection_ready, .fd = fd, .events = EPOLLIN};
+    if (sched_watch_add(&c->watch) < 0) {
+        close(fd);
+        free(c);
+    }
+}
+
+int worker_run(const struct worker_options *options, struct error *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    worker.key = options->key;
+    runtime_engine(); /* before the threads that use it */
+    int r = sched_init(options->threads, guest_ended, err);
+    if (r < 0)
+        return r;
+    worker.listener =
+        (struct sched_watch){.ready = accept_ready, .fd = options->listen, .events = EPOLLIN};
+    r = sched_watch_add(&worker.listener);
+    if (r < 0)
+        return fail(err, r, "serve the worker's socket");
+    int64_t born = clock_mono_ns();
+    for (;;) {
+        bool wanted = worker.supervisor ? !worker.retired
+                                        : !worker.seen_supervisor &&
+                                              clock_mono_ns() - born < HELLO_WAIT_S * NSEC_PER_SEC;
+        if (!wanted && held_nothing())
+            return 0;
+        sched_turn(HELLO_WAIT_S * NSEC_PER_SEC);
+    }
+}
