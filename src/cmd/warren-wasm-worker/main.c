@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "wasm/worker/compile.h"
+#include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/worker.h"
 
@@ -85,6 +86,7 @@ int main(int argc, char **argv)
     }
     struct error err = {0};
     diag_init("warren-wasm-worker", DIAG_INFO);
+    hibernate_init();
     if (worker_confine(&err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "wasm/worker/hibernate.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
@@ -54,6 +55,8 @@ static bool call_start(struct guest *g)
 static enum guest_turn turn(struct guest *g)
 {
     int64_t until = clock_mono_ns() + SCHED_TICK_MS * NSEC_PER_MSEC;
+    runtime_enter(&g->space);
+    hibernate_wake(g);
     if (!g->store)
         begin(g);
     /* a guest that was parked yields once at its first check, since its epoch is long over */
@@ -94,10 +97,12 @@ static void describe(struct guest *g)
 
 static void drop(struct guest *g)
 {
+    hibernate_wake(g); /* deleting a future unwinds its stack */
     if (g->future)
         wasmtime_call_future_delete(take_ptr(&g->future));
     if (g->store)
         wasmtime_store_delete(take_ptr(&g->store));
+    g->space = (struct runtime_space){0};
     if (g->trap)
         wasm_trap_delete(take_ptr(&g->trap));
     if (g->error)

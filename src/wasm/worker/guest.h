@@ -2,7 +2,8 @@
 /* A guest: one container's program, an instance of a module in a store of its own, as a fiber.
  *
  * Who may touch one: whoever holds it. In the states CREATED, QUEUED, PARKED, HELD and ENDED that is the thread that holds the
- * scheduler's lock; in RUNNING the thread that took it out of one of these (a compute thread, or the control thread that ends it). The
+ * scheduler's lock; in RUNNING and RESTING the thread that took it out of one of these (a compute thread, the control thread that ends
+ * it, the one that hibernates). The
  * fields marked atomic may be read by all. At rest a guest has no descriptor, no thread and no timer of the kernel's. */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "base/list.h"
 #include "log/log.h"
 #include "wasm/wasi/wasi.h"
+#include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
 
 struct error;
@@ -23,6 +25,7 @@ enum guest_state {
     GUEST_QUEUED,  /* in the run queue */
     GUEST_RUNNING, /* a thread polls or ends it */
     GUEST_PARKED,  /* waits for its deadline or descriptors */
+    GUEST_RESTING, /* is parked, and being hibernated just now */
     GUEST_HELD,    /* would be in the run queue, but is paused */
     GUEST_ENDED,
 };
@@ -41,7 +44,7 @@ struct guest {
     _Atomic bool reopen_log;
     uint32_t exit_status;
     uint32_t heap_at; /* place in the scheduler's heap plus 1 */
-    struct list link; /* run queue, or what has ended */
+    struct list link; /* run queue, the parked that are to be hibernated, or what has ended */
     struct guest_wait {
         int64_t deadline;        /* clock_mono_ns; INT64_MAX for none */
         int64_t since;           /* when the call began */
@@ -56,6 +59,10 @@ struct guest {
     struct wasmtime_instance instance;
     struct wasmtime_func start; /* used until the future is deleted */
     bool instantiated;
+    bool due; /* its wait ended while it was RESTING */
+    int64_t parked_ns;
+    struct runtime_space space;
+    struct hibernated *hibernated; /* NULL: its pages are there */
     struct wasm_trap *trap;
     struct wasmtime_error *error;
     struct wasmtime_val *results; /* of the parked host call */

@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "wasm/wasi/wasi.h"
+#include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
 
@@ -21,6 +22,7 @@ static void module_free(struct module *m)
         wasmtime_instance_pre_delete(m->pre);
     if (m->module)
         wasmtime_module_delete(m->module);
+    hibernate_free_references(m->references);
     free(m);
 }
 

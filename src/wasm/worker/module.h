@@ -12,7 +12,8 @@ struct module {
     uint8_t digest[SHA256_LEN];
     struct wasmtime_module *module;
     struct wasmtime_instance_pre *pre;
-    uint64_t memory_minimum; /* bytes, of the memory it exports */
+    uint64_t memory_minimum;       /* bytes, of the memory it exports */
+    struct references *references; /* of hibernation; its thread's */
     uint32_t users;
     struct module *next;
 };

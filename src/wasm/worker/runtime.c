@@ -15,6 +15,13 @@
 
 enum { PAGE = 4096, MODULE_MAX = 256 << 20 };
 
+static _Thread_local struct runtime_space *entered;
+
+void runtime_enter(struct runtime_space *s)
+{
+    entered = s;
+}
+
 /* Stacks */
 
 static struct slots stacks = SLOTS_INIT(RUNTIME_STACK, PAGE);
@@ -40,6 +47,8 @@ static struct wasmtime_error *stack_new(void *env, size_t size, bool zeroed,
     uint8_t *slot = slots_get(&stacks);
     if (!slot)
         return wasmtime_error_new("no address space for another stack");
+    if (entered)
+        entered->stack = slot;
     *ret = (struct wasmtime_stack_memory){slot, stack_get, stack_put};
     return NULL;
 }
@@ -127,8 +136,20 @@ static struct wasmtime_error *memory_new(void *env, const struct wasm_memorytype
         return wasmtime_error_new("no address space for a memory");
     }
     *m = (struct linear_memory){data, minimum, slots};
+    if (entered)
+        entered->memory = m;
     *ret = (struct wasmtime_linear_memory){m, memory_get, memory_grow, memory_put};
     return NULL;
+}
+
+uint8_t *runtime_memory(const struct runtime_space *s)
+{
+    return s->memory ? s->memory->data : NULL;
+}
+
+size_t runtime_memory_size(const struct runtime_space *s)
+{
+    return s->memory ? s->memory->size : 0;
 }
 
 /* Engine */

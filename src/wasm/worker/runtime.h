@@ -33,5 +33,14 @@ int runtime_load(const char *path, const uint8_t digest[SHA256_LEN], struct wasm
 /* Appends what is wrong and the wasm backtrace; takes either (the other NULL) and deletes it. */
 void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text);
 
-/* Bytes of linear memory in use by instances whose memory's env this is; see struct linear_memory. */
 enum { RUNTIME_STACK = 256 * 1024, RUNTIME_WASM_STACK = 128 * 1024 };
+
+/* Where an instance lives: its stack's slot (RUNTIME_STACK bytes, the lowest page a guard) and its linear memory. What
+ * Wasmtime asks for on this thread is noted in the space entered last; NULL: nowhere. */
+struct runtime_space {
+    uint8_t *stack;
+    struct linear_memory *memory;
+};
+void runtime_enter(struct runtime_space *s);
+uint8_t *runtime_memory(const struct runtime_space *s); /* NULL where it has none */
+size_t runtime_memory_size(const struct runtime_space *s);

@@ -13,10 +13,14 @@
 
 #include "base/base.h"
 #include "wasm/worker/guest.h"
+#include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 
 enum { IDLE_TICKS = 25, EVENTS = 64, THREADS_MORE = 8 };
-#define STUCK_NS (8 * NSEC_PER_MSEC)
+/* Waking costs about 50 us of CPU: too much for who sleeps for less. */
+#define REST_AFTER_NS (1 * NSEC_PER_SEC)
+#define REST_LEAST_NS (3 * NSEC_PER_SEC)
+#define STUCK_NS      (8 * NSEC_PER_MSEC)
 
 struct compute {   /* a compute thread */
     int64_t began; /* its turn; 0 while it has none */
@@ -25,8 +29,9 @@ struct compute {   /* a compute thread */
 
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work, computing;
+    pthread_cond_t work, computing, rest;
     struct list queue, ended;
+    struct list tired; /* PARKED for so long that they are to be hibernated, the longest first */
     struct guest **heap;
     uint32_t heap_count, heap_size;
     struct compute *threads;
@@ -42,6 +47,8 @@ static struct {
 } sched = {.lock = PTHREAD_MUTEX_INITIALIZER,
            .work = PTHREAD_COND_INITIALIZER,
            .computing = PTHREAD_COND_INITIALIZER,
+           .rest = PTHREAD_COND_INITIALIZER,
+           .tired = LIST_INIT(sched.tired),
            .queue = LIST_INIT(sched.queue),
            .ended = LIST_INIT(sched.ended)};
 
@@ -158,6 +165,18 @@ static void stop_waiting(struct guest *g)
     }
     free_later(take_ptr(&g->wait.fds));
     g->wait.count = 0;
+    if (g->state == GUEST_PARKED)
+        list_remove(&g->link);
+}
+
+/* Its wait is over. */
+static void wait_ended(struct guest *g)
+{
+    stop_waiting(g);
+    if (g->state == GUEST_RESTING)
+        g->due = true;
+    else
+        make_ready(g);
 }
 
 static void guest_ready(struct sched_watch *w, uint32_t events)
@@ -166,10 +185,8 @@ static void guest_ready(struct sched_watch *w, uint32_t events)
     pthread_mutex_lock(&sched.lock);
     struct guest *g = w->guest;
     /* an earlier event of the same fetch may have woken it already */
-    if (g && g->state == GUEST_PARKED) {
-        stop_waiting(g);
-        make_ready(g);
-    }
+    if (g && (g->state == GUEST_PARKED || g->state == GUEST_RESTING))
+        wait_ended(g);
     pthread_mutex_unlock(&sched.lock);
 }
 
@@ -194,6 +211,12 @@ static void park(struct guest *g)
     g->state = GUEST_PARKED;
     if (g->wait.deadline != INT64_MAX)
         heap_add(g);
+    g->parked_ns = clock_mono_ns();
+    if (g->wait.deadline - g->parked_ns < REST_LEAST_NS)
+        return;
+    if (list_empty(&sched.tired))
+        pthread_cond_signal(&sched.rest);
+    list_append(&sched.tired, &g->link);
 }
 
 static void end_later(struct guest *g)
@@ -287,12 +310,65 @@ static void *tick(void *arg)
     return NULL;
 }
 
+/* The lock is held, but not while it packs. */
+static void rest_one(struct guest *g)
+{
+    list_remove(&g->link);
+    g->state = GUEST_RESTING;
+    g->due = false;
+    pthread_mutex_unlock(&sched.lock);
+    hibernate_guest(g);
+    pthread_mutex_lock(&sched.lock);
+    if (atomic_load(&g->kill)) {
+        stop_waiting(g);
+        enqueue(g);
+    } else if (g->due) {
+        make_ready(g);
+    } else {
+        g->state = GUEST_PARKED;
+    }
+}
+
+/* Hibernates what has been parked for long. */
+static void *rest(void *arg)
+{
+    (void)arg;
+    if (!hibernate_works())
+        return NULL;
+    pthread_mutex_lock(&sched.lock);
+    for (;;) {
+        struct guest *g = list_first(&sched.tired, struct guest, link);
+        int64_t left = g ? g->parked_ns + REST_AFTER_NS - clock_mono_ns() : 0;
+        if (!g) {
+            pthread_cond_wait(&sched.rest, &sched.lock);
+        } else if (left > 0) {
+            pthread_mutex_unlock(&sched.lock);
+            nanosleep(&(struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC}, NULL);
+            pthread_mutex_lock(&sched.lock);
+        } else {
+            rest_one(g);
+        }
+    }
+    return NULL;
+}
+
 static void wake_ready(struct sched_watch *w, uint32_t events)
 {
     (void)events;
     uint64_t n;
     if (read(w->fd, &n, sizeof n) < 0)
         return;
+}
+
+static int start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err)
+{
+    pthread_t thread;
+    int r = pthread_create(&thread, NULL, fn, arg);
+    if (r)
+        return fail(err, r, "start a thread of the scheduler");
+    pthread_setname_np(thread, name);
+    pthread_detach(thread);
+    return 0;
 }
 
 int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *err)
@@ -308,15 +384,12 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
     sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
     if (!sched.threads)
         return fail(err, ENOMEM, "set up the scheduler");
-    for (unsigned i = 0; i <= sched.thread_count; i++) {
-        pthread_t thread;
-        int r = pthread_create(&thread, NULL, i ? compute : tick, i ? &sched.threads[i - 1] : NULL);
-        if (r)
-            return fail(err, r, "start a thread of the scheduler");
-        pthread_setname_np(thread, i ? "compute" : "tick");
-        pthread_detach(thread);
-    }
-    return 0;
+    int r = start_thread(tick, NULL, "tick", err);
+    if (!r)
+        r = start_thread(rest, NULL, "rest", err);
+    for (unsigned i = 0; !r && i < sched.thread_count; i++)
+        r = start_thread(compute, &sched.threads[i], "compute", err);
+    return r;
 }
 
 /* Control thread */
@@ -349,9 +422,7 @@ void sched_free_later(void *p)
 static void fire_timers(int64_t now)
 {
     while (sched.heap_count && sched.heap[0]->wait.deadline <= now) {
-        struct guest *g = sched.heap[0];
-        stop_waiting(g);
-        make_ready(g);
+        wait_ended(sched.heap[0]);
     }
 }
 
@@ -411,7 +482,7 @@ void sched_start(struct guest *g)
 bool sched_kill(struct guest *g, int signal)
 {
     pthread_mutex_lock(&sched.lock);
-    bool ours = g->state != GUEST_RUNNING && g->state != GUEST_ENDED;
+    bool ours = g->state != GUEST_RUNNING && g->state != GUEST_RESTING && g->state != GUEST_ENDED;
     if (g->state == GUEST_PARKED)
         stop_waiting(g);
     atomic_store(&g->kill, (uint8_t)signal);
