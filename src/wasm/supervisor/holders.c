@@ -80,6 +80,20 @@ static struct holder *holder_new(struct wasm *w, const char *key, const char *na
     return h;
 }
 
+/* The socket of its files process. */
+static char *files_name_of(const struct holder *h)
+{
+    return str_format("%s.f", h->name);
+}
+
+static void remove_sockets(const struct holder *h)
+{
+    autofree char *files = files_name_of(h);
+    unlinkat(h->wasm->sockets, h->name, 0);
+    if (files && *h->name)
+        unlinkat(h->wasm->sockets, files, 0);
+}
+
 /* The worker is gone: what it held has ended. */
 static void holder_died(void *arg)
 {
@@ -88,7 +102,7 @@ static void holder_died(void *arg)
         return;
     h->dead = true;
     list_remove(&h->link);
-    unlinkat(h->wasm->sockets, h->name, 0);
+    remove_sockets(h);
     if (!list_empty(&h->pods))
         diag_warning("worker %d of '%s' has ended with %u pods", h->pid, h->key, h->pod_count);
     int64_t now = clock_wall_ns();
@@ -246,13 +260,16 @@ static int listen_at(struct wasm *w, const char *name, int *ret, struct error *e
 }
 
 /* The process outlives us: a session of its own, and no pipe to us. */
-static int spawn(struct wasm *w, const struct holder *h, int listening, struct error *err)
+static int spawn(struct wasm *w, const struct holder *h, int listening, int files,
+                 struct error *err)
 {
     char threads[16];
     snprintf(threads, sizeof threads, "%u", w->options.threads);
     char *args[] = {(char *)(uintptr_t)w->options.worker,
                     (char *)(uintptr_t) "--listen-fd",
                     (char *)(uintptr_t) "3",
+                    (char *)(uintptr_t) "--files-fd",
+                    (char *)(uintptr_t) "4",
                     (char *)(uintptr_t) "--key",
                     h->key,
                     (char *)(uintptr_t) "--threads",
@@ -263,16 +280,17 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, struct e
     /* not our own standard error: a pipe there would be held open as long as the pods live */
     autofree char *path = str_format("%s/workers.log", w->options.dir);
     autoclose int log = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
-    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
+    uv_stdio_container_t stdio[5] = {{.flags = UV_IGNORE},
                                      {.flags = UV_IGNORE},
                                      {.flags = log < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log},
-                                     {.flags = UV_INHERIT_FD, .data.fd = listening}};
+                                     {.flags = UV_INHERIT_FD, .data.fd = listening},
+                                     {.flags = UV_INHERIT_FD, .data.fd = files}};
     uv_process_options_t options = {.file = w->options.worker,
                                     .args = args,
                                     .flags = UV_PROCESS_DETACHED,
                                     .exit_cb = worker_exited,
                                     .stdio = stdio,
-                                    .stdio_count = 4};
+                                    .stdio_count = 5};
     uv_process_t *process = calloc(1, sizeof *process);
     if (!process)
         return fail(err, ENOMEM, "start a worker");
@@ -287,10 +305,14 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, struct e
 
 static int start(struct wasm *w, struct holder *h, struct error *err)
 {
-    autoclose int listening = -1;
-    int r = listen_at(w, h->name, &listening, err);
+    autoclose int listening = -1, files = -1;
+    autofree char *files_name = files_name_of(h);
+    int r = files_name ? listen_at(w, h->name, &listening, err) : fail(err, ENOMEM, "start");
     if (!r)
-        r = spawn(w, h, listening, err);
+        r = listen_at(w, files_name, &files, err);
+    if (!r)
+        r = spawn(w, h, listening, files, err);
+    close_fd(&files);
     close_fd(&listening); /* ours must be closed: then a worker that fails at once is seen */
     if (!r)
         r = connect_to(h, err);
@@ -430,7 +452,7 @@ int holders_recover(struct wasm *w, struct error *err)
         return fail(err, errno, "read '%s/w'", w->options.dir);
     int r = 0;
     for (struct dirent *e; !r && (e = readdir(d));)
-        if (e->d_name[0] != '.')
+        if (e->d_name[0] != '.' && !str_ends(e->d_name, ".f"))
             r = strv_add(&names, e->d_name);
     closedir(d);
     for (char **name = names; !r && name && *name; name++)

@@ -6,9 +6,10 @@
 struct error;
 
 struct worker_options {
-    int listen;       /* its socket, listening; taken over */
-    const char *key;  /* which tenant it is for: given back to the supervisor */
-    unsigned threads; /* 0: as many as cores */
+    int listen;            /* its socket, listening; taken over */
+    const char *key;       /* which tenant it is for: given back to the supervisor */
+    unsigned threads;      /* 0: as many as cores */
+    int requests, records; /* to the files process: files/files.h */
 };
 
 /* Serves until the end; 0. */
