@@ -14,6 +14,7 @@
 #include "wasm/wire.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
+#include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
@@ -155,13 +156,21 @@ static void hello(struct connection *c, struct wire_reader *r)
     wire_end(&w);
 }
 
-static void stats(struct connection *c, uint32_t tag, const struct held *h)
+static void measure(struct guest *g, void *arg)
 {
+    if (g->state != GUEST_RESTING && g->hibernated)
+        *(uint64_t *)arg = hibernate_size(g->hibernated);
+}
+
+static void stats(struct connection *c, uint32_t tag, struct held *h)
+{
+    uint64_t memory = atomic_load(&h->guest.memory);
+    sched_with(&h->guest, measure, &memory);
     struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, tag);
     wire_put_number(&w, 0);
     wire_put_text(&w, "");
     wire_put_number(&w, (int64_t)atomic_load(&h->guest.cpu_ns));
-    wire_put_number(&w, (int64_t)atomic_load(&h->guest.memory));
+    wire_put_number(&w, (int64_t)memory);
     wire_put_number(&w, (int64_t)h->guest.limits.memory);
     wire_end(&w);
 }

@@ -31,7 +31,7 @@ static char *in_dir(const char *path)
 
 static void make_layers(void)
 {
-    static const char *const guests[] = {"guest", "wasi",  "missing", "divide",
+    static const char *const guests[] = {"guest", "wasi", "hibernate",  "missing", "divide",
                                          "tiny",  "large", "recurse"};
     for (size_t i = 0; i < ARRAY_SIZE(guests); i++) {
         auto(buffer) struct buffer b = {0};
