@@ -364,16 +364,29 @@ static const char *seccomp(const struct spec_input *in, struct error *err)
     }
 }
 
+/* Keys that begin with "warren." are the engine's, but those by which users tell the wasm technique something. */
+static bool is_for_wasm(const struct spec_input *in, const char *key)
+{
+    return in->wasm && str_after(key, "warren.wasm/");
+}
+
 static int build_annotations(struct arena *a, const struct spec_input *in, struct oci_spec *spec,
                              struct error *err)
 {
     enum { OWN_MAX = 8 };
     const Runtime__V1__ContainerConfig *c = in->container;
-    spec->annotations = arena_array(a, struct oci_pair, c->n_annotations + OWN_MAX);
+    spec->annotations =
+        arena_array(a, struct oci_pair, c->n_annotations + in->pod->n_annotations + OWN_MAX);
     for (size_t i = 0; i < c->n_annotations; i++)
-        if (!str_after(c->annotations[i]->key, "warren."))
+        if (!str_after(c->annotations[i]->key, "warren.") ||
+            is_for_wasm(in, c->annotations[i]->key))
             spec->annotations[spec->annotations_count++] =
                 (struct oci_pair){c->annotations[i]->key, c->annotations[i]->value};
+    for (size_t i = 0; i < in->pod->n_annotations; i++) {
+        const Runtime__V1__PodSandboxConfig__AnnotationsEntry *e = in->pod->annotations[i];
+        if (is_for_wasm(in, e->key) && !oci_annotation(spec, e->key))
+            spec->annotations[spec->annotations_count++] = (struct oci_pair){e->key, e->value};
+    }
     const char *profile = in->wasm ? NULL : seccomp(in, err);
     if (!in->wasm && !profile)
         return -EOPNOTSUPP;

@@ -14,7 +14,7 @@
 
 #include "base/buffer.h"
 
-enum { WIRE_VERSION = 1, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+enum { WIRE_VERSION = 2, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
 
 enum wire_type {
     /* requests */
@@ -22,7 +22,7 @@ enum wire_type {
         1, /* version; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
     WIRE_SANDBOX_ADD,    /* id, record */
     WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
-    WIRE_CREATE,         /* see wire_create.h */
+    WIRE_CREATE,         /* see wire_create.h. -EUSERS: no more busy ones */
     WIRE_START,          /* id */
     WIRE_SIGNAL,         /* id, signal */
     WIRE_REMOVE,         /* id */

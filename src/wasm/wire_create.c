@@ -15,6 +15,7 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_bytes(&w, c->record, c->record_len);
     wire_put_text(&w, c->module);
     wire_put_bytes(&w, c->digest, sizeof c->digest);
+    wire_put_number(&w, c->profile);
     wire_put_list(&w, c->args);
     wire_put_list(&w, c->env);
     wire_put_text(&w, c->in);
@@ -44,6 +45,7 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     if (len != sizeof c->digest)
         return -EPROTO;
     memcpy(c->digest, digest, len);
+    c->profile = wire_number(r) == WASM_BUSY ? WASM_BUSY : WASM_DENSE;
     c->args = wire_list(r);
     c->env = wire_list(r);
     c->in = wire_text(r);

@@ -3,6 +3,7 @@
  * the frame when read. */
 #pragma once
 
+#include "wasm/profile.h"
 #include "wasm/sha256.h"
 #include "wasm/wire.h"
 
@@ -20,6 +21,7 @@ struct wire_create {
     size_t record_len;
     const char *module; /* the compiled file's path */
     uint8_t digest[SHA256_LEN];
+    enum wasm_profile profile; /* that it was compiled for */
     char **args, **env;
     const char *in, *out, *err; /* addresses */
     uint64_t memory_limit;

@@ -86,6 +86,15 @@ demo() {
     fails_with missing cri run --runtime=wasm --no-pull "$(container_config c import:latest '["/m.wasm"]')" "$(pod_config p)"
 }
 
+@test "an annotation makes a wasm container busy, and a bad one is named" {
+    id=$(demo busy '"exit", "3"' '{"annotations": {"warren.wasm/profile": "busy"}}')
+    wait_until 10 container_has_exited "$id"
+    [ "$(exit_code "$id")" = 3 ]
+    ls "$engine_dir"/run/*/cache | grep -q busy
+    fails_with "warren.wasm/profile: expected dense or busy, found 'fast'" demo bad '"exit", "3"' \
+        '{"annotations": {"warren.wasm/profile": "fast"}}'
+}
+
 @test "a wasm program that is not in the image is named" {
     fails_with /nothing.wasm cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/nothing.wasm"]')" "$(pod_config p)"
 }

@@ -241,6 +241,32 @@ static void a_wasm_container_has_only_the_mounts_it_asked_for(void **state)
     done(&b);
 }
 
+static void
+annotations_for_wasm_reach_wasm_alone_and_a_containers_come_before_its_pods(void **state)
+{
+    (void)state;
+    struct built b;
+    Runtime__V1__ContainerConfig__AnnotationsEntry
+        own = RUNTIME__V1__CONTAINER_CONFIG__ANNOTATIONS_ENTRY__INIT,
+        *own_list[] = {&own};
+    Runtime__V1__PodSandboxConfig__AnnotationsEntry
+        first = RUNTIME__V1__POD_SANDBOX_CONFIG__ANNOTATIONS_ENTRY__INIT,
+        second = RUNTIME__V1__POD_SANDBOX_CONFIG__ANNOTATIONS_ENTRY__INIT,
+        *of_pod[] = {&first, &second};
+    own.key = "warren.wasm/profile", own.value = "busy";
+    first.key = "warren.wasm/profile", first.value = "dense";
+    second.key = "warren.wasm/listen", second.value = "tcp://:80";
+    container.annotations = own_list, container.n_annotations = 1;
+    pod.annotations = of_pod, pod.n_annotations = 2;
+    assert_int_equal(build(&b, true), 0);
+    assert_string_equal(oci_annotation(b.spec, "warren.wasm/profile"), "busy");
+    assert_string_equal(oci_annotation(b.spec, "warren.wasm/listen"), "tcp://:80");
+    done(&b);
+    assert_int_equal(build(&b, false), 0);
+    assert_null(oci_annotation(b.spec, "warren.wasm/profile"));
+    done(&b);
+}
+
 static void an_exec_is_the_containers_process_with_other_args(void **state)
 {
     (void)state;
@@ -269,6 +295,8 @@ int main(void)
         cmocka_unit_test_setup(a_user_is_passed_on_as_it_was_asked_for, reset),
         cmocka_unit_test_setup(a_bad_resource_names_its_field, reset),
         cmocka_unit_test_setup(a_mount_must_be_absolute_and_is_bound_as_asked, reset),
+        cmocka_unit_test_setup(
+            annotations_for_wasm_reach_wasm_alone_and_a_containers_come_before_its_pods, reset),
         cmocka_unit_test_setup(a_wasm_container_has_only_the_mounts_it_asked_for, reset),
         cmocka_unit_test_setup(an_exec_is_the_containers_process_with_other_args, reset),
     };

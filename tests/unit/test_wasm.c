@@ -336,6 +336,106 @@ static void a_thousand_containers_need_no_descriptor_at_rest(void **state)
     pods_run(many);
 }
 
+/* How many modules have been compiled for this profile. */
+static int compiled_for(const char *profile)
+{
+    autofree char *command = str_format("ls %s/cache | grep -c '%s'", pods.dir, profile);
+    FILE *f = popen(command, "r");
+    int count = -1;
+    assert_int_equal(fscanf(f, "%d", &count), 1);
+    pclose(f);
+    return count;
+}
+
+#define BUSY ",\"annotations\":{\"warren.wasm/profile\":\"busy\"}"
+
+static uint32_t run_with(const char *more, const char *const *args, char **out)
+{
+    static int count; /* a log of its own each */
+    char id[16];
+    snprintf(id, sizeof id, "profile%d", count++);
+    struct container_spec c = {.pod = "pod", .id = id, .args = args, .more = more};
+    return container_run(&c, out);
+}
+
+static void busy(void)
+{
+    autofree char *echo = NULL, *grow = NULL, *outside = NULL;
+    struct error err = {0};
+    int before = compiled_for("busy");
+    assert_int_equal(run_with(BUSY, ARGS("/guest.wasm", "echo", "quick"), &echo), 0);
+    assert_string_equal(echo, "stdout F [quick]\n");
+    assert_int_equal(compiled_for("busy"), before + 1);
+    assert_int_equal(run_with(BUSY ",\"linux\":{\"resources\":{\"memory\":{\"limit\":16777216}}}",
+                              ARGS("/guest.wasm", "grow"), &grow),
+                     0);
+    int mib = 0;
+    assert_int_equal(sscanf(grow, "stdout F %d MiB", &mib), 1);
+    assert_true(mib >= 12 && mib < 16);
+    assert_int_equal(run_with(BUSY, ARGS("/outside.wasm"), &outside), 128 + SIGABRT);
+    assert_non_null(strstr(outside, "out of bounds memory access"));
+    assert_non_null(strstr(outside, "reads_outside"));
+    struct container_spec spin = {
+        .pod = "pod", .id = "busy-spin", .args = ARGS("/guest.wasm", "spin"), .more = BUSY};
+    if (container_create(&spin, &err) < 0)
+        give_up("%s", err.message);
+    container_start("busy-spin");
+    container_expect_log("busy-spin", "spinning");
+    autofree char *beside = NULL;
+    assert_int_equal(run("beside-busy", ARGS("/guest.wasm", "echo", "here"), &beside), 0);
+    assert_int_equal(kill_container("busy-spin", SIGKILL), 0);
+    assert_int_equal(container_wait("busy-spin", NULL), 128 + SIGKILL);
+    container_remove("busy-spin");
+}
+
+static void a_busy_container_behaves_as_a_dense_one(void **state)
+{
+    (void)state;
+    pods_run(busy);
+}
+
+static void chosen(void)
+{
+    static const struct {
+        const char *resources;
+        bool busy;
+    } cases[] = {
+        {"\"cpu\":{\"shares\":1023}", false},
+        {"\"cpu\":{\"quota\":99999}", false},
+        {"\"cpu\":{\"quota\":50000,\"period\":50000}", true},
+        {"\"cpu\":{\"shares\":1024}", true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        autofree char *out = NULL;
+        autofree char *more = str_format(",\"linux\":{\"resources\":{%s}}", cases[i].resources);
+        autofree char *files = str_format("rm -f %s/cache/*", pods.dir);
+        assert_int_equal(system(files), 0);
+        run_with(more, ARGS("/recurse.wasm"), &out);
+        assert_int_equal(compiled_for("busy"), cases[i].busy);
+        assert_int_equal(compiled_for("dense"), !cases[i].busy);
+    }
+    autofree char *out = NULL;
+    run_with(",\"annotations\":{\"warren.wasm/profile\":\"dense\"}", ARGS("/large.wasm"), &out);
+    assert_int_equal(compiled_for("dense"), 1);
+    autofree char *out2 = NULL;
+    run_with("", ARGS("/large.wasm"), &out2);
+    assert_int_equal(compiled_for("busy"), 2); /* its memory begins with 64 MiB */
+    struct error err = {0};
+    struct container_spec c = {.pod = "pod",
+                               .id = "bad",
+                               .args = ARGS("/guest.wasm"),
+                               .more = ",\"annotations\":{\"warren.wasm/profile\":\"quick\"}"};
+    assert_int_equal(container_create(&c, &err), -EINVAL);
+    assert_non_null(
+        strstr(err.message, "warren.wasm/profile: expected dense or busy, found 'quick'"));
+}
+
+static void what_a_container_asks_for_chooses_its_profile(void **state)
+{
+    (void)state;
+    pods_run(chosen);
+}
+
 static void start_pod(void)
 {
     pod_start("pod", "default");
@@ -359,6 +459,8 @@ int main(void)
         cmocka_unit_test(a_trap_is_134_with_its_backtrace_in_the_log),
         cmocka_unit_test(memory_stays_below_the_limit),
         cmocka_unit_test(what_cannot_run_says_why),
+        cmocka_unit_test(a_busy_container_behaves_as_a_dense_one),
+        cmocka_unit_test(what_a_container_asks_for_chooses_its_profile),
         cmocka_unit_test(a_paused_container_prints_nothing_until_it_is_resumed),
         cmocka_unit_test(after_the_supervisors_death_all_is_found_again),
         cmocka_unit_test(a_killed_worker_takes_only_its_own_pods),

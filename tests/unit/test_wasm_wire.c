@@ -48,6 +48,7 @@ static struct wire_create example(struct wire_mount mounts[2])
                                 .record_len = 3,
                                 .module = "/m",
                                 .digest = {1, 2, 3},
+                                .profile = WASM_BUSY,
                                 .args = args,
                                 .in = "",
                                 .out = "log+cri:///x",
@@ -74,6 +75,7 @@ static void what_is_asked_arrives(void **state)
     assert_string_equal(out.id, "container");
     assert_int_equal(out.record_len, 3);
     assert_memory_equal(out.record, "a\0b", 3);
+    assert_int_equal(out.profile, WASM_BUSY);
     assert_int_equal(out.memory_limit, UINT64_C(1) << 40);
     assert_int_equal(strv_len(out.args), 2);
     assert_string_equal(out.args[1], "");

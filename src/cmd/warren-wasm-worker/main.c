@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "wasm/files/files.h"
+#include "wasm/worker/busy.h"
 #include "wasm/worker/compile.h"
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
@@ -28,14 +29,14 @@ static int usage(int status)
 {
     fputs("Usage: warren-wasm-worker --listen-fd FD --files-fd FD --key KEY [--threads N] [--dir "
           "DIR]\n"
-          "       warren-wasm-worker --compile <MODULE >COMPILED\n"
+          "       warren-wasm-worker --compile dense|busy <MODULE >COMPILED\n"
           "Holds WebAssembly pods for warren-wasm, which starts it.\n",
           status ? stderr : stdout);
     return status;
 }
 
 /* One module in, one compiled file out; bounded, since a module is anybody's. */
-static int compile(void)
+static int compile(enum wasm_profile profile)
 {
     struct error err = {0};
     struct rlimit cpu = {COMPILE_CPU_S, COMPILE_CPU_S};
@@ -44,7 +45,7 @@ static int compile(void)
     struct rlimit data = {COMPILE_DATA, COMPILE_DATA};
     setrlimit(RLIMIT_DATA, &data);
 #endif
-    int r = runtime_compile(0, 1, &err);
+    int r = runtime_compile(profile, 0, 1, &err);
     if (r < 0)
         fprintf(stderr, "%s\n", err.message);
     return r == -ENOEXEC ? COMPILE_INVALID : r < 0;
@@ -128,13 +129,14 @@ int main(int argc, char **argv)
                                             {"key", required_argument, NULL, 'k'},
                                             {"threads", required_argument, NULL, 't'},
                                             {"dir", required_argument, NULL, 'd'},
-                                            {"compile", no_argument, NULL, 'c'},
+                                            {"compile", required_argument, NULL, 'c'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct worker_options worker = {.listen = -1, .key = ""};
     struct files_options files = {.listen = -1};
     bool compiles = false;
+    enum wasm_profile profile = WASM_DENSE;
     int64_t n;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -160,6 +162,8 @@ int main(int argc, char **argv)
             break;
         case 'c':
             compiles = true;
+            if (!wasm_profile_parse(optarg, &profile))
+                return usage(2);
             break;
         case 'v':
             puts("warren-wasm-worker " WARREN_VERSION);
@@ -172,13 +176,14 @@ int main(int argc, char **argv)
     }
     struct error err = {0};
     diag_init("warren-wasm-worker", DIAG_INFO);
+    busy_init();
     hibernate_init();
     if (worker_confine(&err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
     if (compiles)
-        return compile();
+        return compile(profile);
     if (worker.listen < 0 || files.listen < 0)
         return usage(2);
     _exit(hold(&worker, &files, argv[0])); /* threads go on to the end */

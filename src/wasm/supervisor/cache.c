@@ -12,18 +12,20 @@
 
 #include "base/base.h"
 #include "loop/loop.h"
+#include "wasm/supervisor/memory.h"
 #include "wasm/worker/compile.h"
 
 enum { KNOWN_MAX = 4096, COMPILERS_MAX = 2, COMPILE_S = 300, MESSAGE_MAX = 8192 };
 
-struct known { /* a file whose digest has been taken */
-    uint8_t digest[SHA256_LEN];
+struct known { /* a file that has been looked at */
+    struct cache_module module;
     char identity[];
 };
 
 struct compiling {
     struct list link;
     uint8_t digest[SHA256_LEN];
+    enum wasm_profile profile;
     struct co_queue done;
     bool finished;
     struct error err;
@@ -84,7 +86,7 @@ void cache_free(struct cache *c)
 struct hashing {
     int fd;
     const char *name;
-    uint8_t digest[SHA256_LEN];
+    struct cache_module module;
 };
 
 static int check_head(const uint8_t *p, ssize_t n, const char *name, struct error *err)
@@ -122,12 +124,13 @@ static int hash(void *arg, struct error *err)
         sha256_add(&s, block, (size_t)n);
         at += n;
     }
-    sha256_end(&s, h->digest);
+    sha256_end(&s, h->module.digest);
+    h->module.memory = module_memory(h->fd);
     return 0;
 }
 
-static int digest_of(struct cache *c, int fd, const char *name, uint8_t digest[SHA256_LEN],
-                     struct error *err)
+int cache_look(struct cache *c, int fd, const char *name, struct cache_module *ret,
+               struct error *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -144,19 +147,19 @@ static int digest_of(struct cache *c, int fd, const char *name, uint8_t digest[S
         int r = co_pool(hash, &h, err);
         if (r < 0)
             return r;
-        memcpy(digest, h.digest, SHA256_LEN);
+        *ret = h.module;
         if (c->known.count >= KNOWN_MAX)
             forget_all(c);
         k = malloc(sizeof *k + strlen(identity) + 1);
         if (k) {
-            memcpy(k->digest, h.digest, SHA256_LEN);
+            k->module = h.module;
             strcpy(k->identity, identity);
             if (map_add(&c->known, k->identity, k) < 0)
                 free(k);
         }
         return 0;
     }
-    memcpy(digest, k->digest, SHA256_LEN);
+    *ret = k->module;
     return 0;
 }
 
@@ -185,9 +188,11 @@ static void compiler_closed(uv_handle_t *h)
     free(container_of((uv_process_t *)h, struct compiler, process));
 }
 
-static int spawn(struct compiler *c, const char *worker, const int fds[3], struct error *err)
+static int spawn(struct compiler *c, const char *worker, enum wasm_profile profile,
+                 const int fds[3], struct error *err)
 {
-    char *args[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t) "--compile", NULL};
+    char *args[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t) "--compile",
+                    (char *)(uintptr_t)wasm_profile_name(profile), NULL};
     uv_stdio_container_t stdio[3];
     for (int i = 0; i < 3; i++)
         stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fds[i]};
@@ -212,7 +217,8 @@ static int result_of(const struct compiler *c, int messages, const char *name, s
                       n > 0 ? text : "the compiler failed");
 }
 
-static int run_compiler(struct cache *cache, int in, int out, const char *name, struct error *err)
+static int run_compiler(struct cache *cache, enum wasm_profile profile, int in, int out,
+                        const char *name, struct error *err)
 {
     autoclose int messages = memfd_create("warren-compile", MFD_CLOEXEC);
     struct compiler *c = calloc(1, sizeof *c);
@@ -221,7 +227,7 @@ static int run_compiler(struct cache *cache, int in, int out, const char *name, 
         return fail(err, ENOMEM, "compile '%s'", name);
     }
     c->co = co_self();
-    int r = spawn(c, cache->worker, (const int[3]){in, out, messages}, err);
+    int r = spawn(c, cache->worker, profile, (const int[3]){in, out, messages}, err);
     int64_t deadline = clock_mono_ns() + COMPILE_S * NSEC_PER_SEC;
     while (!r && !c->ended)
         if (!co_park_until(deadline) && !c->ended) {
@@ -235,7 +241,8 @@ static int run_compiler(struct cache *cache, int in, int out, const char *name, 
     return r;
 }
 
-static int compile(struct cache *c, int fd, const char *name, const char *path, struct error *err)
+static int compile(struct cache *c, int fd, const char *name, enum wasm_profile profile,
+                   const char *path, struct error *err)
 {
     autofree char *part = str_format("%s.%d.part", path, getpid());
     autoclose int out = part ? open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
@@ -244,7 +251,7 @@ static int compile(struct cache *c, int fd, const char *name, const char *path, 
     while (c->compilers >= COMPILERS_MAX)
         co_queue_wait(&c->room, INT64_MAX);
     c->compilers++;
-    int r = run_compiler(c, fd, out, name, err);
+    int r = run_compiler(c, profile, fd, out, name, err);
     c->compilers--;
     co_queue_wake_one(&c->room);
     if (!r && rename(part, path) < 0)
@@ -254,10 +261,12 @@ static int compile(struct cache *c, int fd, const char *name, const char *path, 
     return r;
 }
 
-static struct compiling *find_compiling(struct cache *c, const uint8_t digest[SHA256_LEN])
+static struct compiling *find_compiling(struct cache *c, const uint8_t digest[SHA256_LEN],
+                                        enum wasm_profile profile)
 {
     struct compiling *k;
-    list_each(k, &c->compiling, link) if (memcmp(k->digest, digest, SHA256_LEN) == 0) return k;
+    list_each(k, &c->compiling, link) if (k->profile == profile &&
+                                          memcmp(k->digest, digest, SHA256_LEN) == 0) return k;
     return NULL;
 }
 
@@ -273,19 +282,20 @@ static int wait_compiled(struct compiling *k, struct error *err)
 }
 
 static int compile_once(struct cache *c, int fd, const char *name, const uint8_t digest[SHA256_LEN],
-                        const char *path, struct error *err)
+                        enum wasm_profile profile, const char *path, struct error *err)
 {
-    struct compiling *k = find_compiling(c, digest);
+    struct compiling *k = find_compiling(c, digest, profile);
     if (k)
         return wait_compiled(k, err);
     k = calloc(1, sizeof *k);
     if (!k)
         return fail(err, ENOMEM, "compile '%s'", name);
     memcpy(k->digest, digest, SHA256_LEN);
+    k->profile = profile;
     co_queue_init(&k->done);
     list_append(&c->compiling, &k->link);
     k->waiting = 1;
-    compile(c, fd, name, path, &k->err);
+    compile(c, fd, name, profile, path, &k->err);
     list_remove(&k->link);
     k->finished = true;
     co_queue_wake_all(&k->done);
@@ -295,19 +305,16 @@ static int compile_once(struct cache *c, int fd, const char *name, const uint8_t
     return r;
 }
 
-int cache_get(struct cache *c, int fd, const char *name, uint8_t digest[SHA256_LEN],
-              char **ret_path, struct error *err)
+int cache_get(struct cache *c, int fd, const char *name, const struct cache_module *module,
+              enum wasm_profile profile, char **ret_path, struct error *err)
 {
     char hex[SHA256_HEX];
-    int r = digest_of(c, fd, name, digest, err);
-    if (r < 0)
-        return r;
-    sha256_hex(digest, hex);
-    autofree char *path = str_format("%s/%s.cwasm", c->dir, hex);
+    sha256_hex(module->digest, hex);
+    autofree char *path = str_format("%s/%s.%s.cwasm", c->dir, hex, wasm_profile_name(profile));
     if (!path)
         return fail(err, ENOMEM, "find the compiled form of '%s'", name);
-    if (access(path, R_OK) < 0)
-        r = compile_once(c, fd, name, digest, path, err);
+    int r =
+        access(path, R_OK) < 0 ? compile_once(c, fd, name, module->digest, profile, path, err) : 0;
     if (r < 0)
         return r;
     *ret_path = take_ptr(&path);

@@ -10,6 +10,7 @@
 #include "oci/spec.h"
 #include "wasm/files/vfs.h"
 #include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/choose.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
 #include "wasm/wire_create.h"
@@ -172,18 +173,27 @@ static int open_module(const struct wire_create *c, const char *name, const char
 }
 
 /* args and env, checked, and the module compiled. */
-static int prepare_process(struct wasm *w, const struct oci_process *process, struct arena *a,
+static int prepare_process(struct wasm *w, const struct oci_spec *spec, bool dense, struct arena *a,
                            struct wire_create *c, struct error *err)
 {
+    const struct oci_process *process = spec->process;
+    struct cache_module known;
     if (!process || !process->args || !process->args[0])
         return fail_plain(err, EINVAL, "process.args: the container has no command");
     autoclose int fd = -1;
     autofree char *module = NULL;
     int r = open_module(c, process->args[0], str_or_empty(process->cwd), &fd, err);
     if (!r)
-        r = cache_get(w->cache, fd, process->args[0], c->digest, &module, err);
+        r = cache_look(w->cache, fd, process->args[0], &known, err);
+    if (!r)
+        r = choose_profile(spec, known.memory, &c->profile, err);
+    if (dense)
+        c->profile = WASM_DENSE;
+    if (!r)
+        r = cache_get(w->cache, fd, process->args[0], &known, c->profile, &module, err);
     if (r < 0)
         return r;
+    memcpy(c->digest, known.digest, SHA256_LEN);
     c->module = arena_strdup(a, module);
     c->args = process->args;
     c->env = process->env;
@@ -198,7 +208,7 @@ static uint64_t memory_limit(const struct wasm *w, const struct oci_spec *spec)
 }
 
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
-                      struct prepared *ret, struct error *err)
+                      bool dense, struct prepared *ret, struct error *err)
 {
     struct arena *a = &ret->arena;
     struct oci_spec *spec;
@@ -225,5 +235,5 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
         return r;
     c->mount_count = 1;
     describe_mounts(a, spec, c);
-    return prepare_process(w, spec->process, a, c, err);
+    return prepare_process(w, spec, dense, a, c, err);
 }

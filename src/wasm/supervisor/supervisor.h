@@ -63,6 +63,6 @@ struct prepared { /* arena: what create points to */
 };
 void prepared_done(struct prepared *p);
 CLEANUP_DONE(prepared, struct prepared);
-/* From the process' spec and rootfs to what the worker needs; compiles its module. Parks. */
+/* From the process' spec and rootfs to what the worker needs; compiles its module. dense: whatever the spec asks for. Parks. */
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
-                      struct prepared *ret, struct error *err);
+                      bool dense, struct prepared *ret, struct error *err);

@@ -211,15 +211,21 @@ static int create(void *t, struct process *p, const struct buffer *record, struc
     if (*p->exec_id)
         return fail_plain(err, EOPNOTSUPP,
                           "exec is not supported in wasm containers: a module is one program");
-    for (int attempt = 0;; attempt++) {
+    bool dense = false, again = false;
+    for (;;) {
         auto(prepared) struct prepared prepared = {0};
-        int r = container_prepare(w, p, record, &prepared, err);
+        int r = container_prepare(w, p, record, dense, &prepared, err);
         if (r < 0)
             return r;
         r = send_create(p, prepared.create, err);
+        if (r == -EUSERS && !dense) {
+            dense = true;
+            continue;
+        }
         /* a damaged compiled file, or one of another build: made anew, once */
-        if (r != -EBADMSG || attempt || unlink(prepared.create->module) < 0)
+        if (r != -EBADMSG || again || unlink(prepared.create->module) < 0)
             return r;
+        again = true;
     }
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "wasm/worker/busy.h"
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/runtime.h"
@@ -25,7 +26,7 @@ static int64_t thread_ns(void)
 /* The store, and a future that instantiates. */
 static void begin(struct guest *g)
 {
-    g->store = wasmtime_store_new(runtime_engine(), g, NULL);
+    g->store = wasmtime_store_new(runtime_engine(g->module->profile), g, NULL);
     struct wasmtime_context *c = wasmtime_store_context(g->store);
     wasmtime_store_limiter(g->store, (int64_t)g->limits.memory, g->limits.table_elements, 1,
                            TABLES_MAX, MEMORIES_MAX);
@@ -107,6 +108,9 @@ static void drop(struct guest *g)
         wasm_trap_delete(take_ptr(&g->trap));
     if (g->error)
         wasmtime_error_delete(take_ptr(&g->error));
+    if (g->counted)
+        busy_give();
+    g->counted = false;
 }
 
 void guest_end(struct guest *g, int signal)

@@ -59,7 +59,8 @@ struct guest {
     struct wasmtime_instance instance;
     struct wasmtime_func start; /* used until the future is deleted */
     bool instantiated;
-    bool due; /* its wait ended while it was RESTING */
+    bool counted; /* among the busy ones */
+    bool due;     /* its wait ended while it was RESTING */
     int64_t parked_ns;
     struct runtime_space space;
     struct hibernated *hibernated; /* NULL: its pages are there */

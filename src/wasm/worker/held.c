@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wire_create.h"
+#include "wasm/worker/busy.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/sched.h"
 
@@ -132,6 +133,21 @@ static int make_vfs(const struct wire_create *c, struct vfs **ret, struct error 
     return 0;
 }
 
+static int count_busy(struct held *h, const struct wire_create *c, struct error *err)
+{
+    if (c->profile != WASM_BUSY)
+        return 0;
+    if (!busy_take()) {
+        diag_warning(
+            "container '%s' runs dense: this worker holds %u busy ones, and has no mappings "
+            "or addresses for more (vm.max_map_count)",
+            c->id, busy_most());
+        return fail_plain(err, EUSERS, "the worker holds no more busy containers");
+    }
+    h->guest.counted = true;
+    return 0;
+}
+
 static int fill(struct held *h, const struct wire_create *c, struct error *err)
 {
     struct guest *g = &h->guest;
@@ -140,7 +156,9 @@ static int fill(struct held *h, const struct wire_create *c, struct error *err)
     h->record_len = c->record_len;
     if (!h->id || !h->record || pack(c->args, &g->wasi.args) < 0 || pack(c->env, &g->wasi.env) < 0)
         return fail(err, ENOMEM, "hold container '%s'", c->id);
-    int r = module_get(c->module, c->digest, &g->module, err);
+    int r = count_busy(h, c, err);
+    if (!r)
+        r = module_get(c->profile, c->module, c->digest, &g->module, err);
     if (r < 0)
         return r;
     g->limits = (struct guest_limits){c->memory_limit, TABLE_ELEMENTS_MAX};

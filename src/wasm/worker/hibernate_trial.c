@@ -53,7 +53,7 @@ static struct wasmtime_instance_pre *trial_link(struct wasmtime_module **ret_mod
 {
     struct wasm_byte_vec wasm = {0};
     struct wasmtime_instance_pre *pre = NULL;
-    struct wasmtime_linker *l = wasmtime_linker_new(runtime_engine());
+    struct wasmtime_linker *l = wasmtime_linker_new(runtime_engine(WASM_DENSE));
     struct wasm_valtype_vec in, out;
     wasm_valtype_vec_new(&in, 1, &(struct wasm_valtype *){wasm_valtype_new(WASM_I32)});
     wasm_valtype_vec_new(&out, 1, &(struct wasm_valtype *){wasm_valtype_new(WASM_I32)});
@@ -63,7 +63,8 @@ static struct wasmtime_instance_pre *trial_link(struct wasmtime_module **ret_mod
     if (!e)
         e = wasmtime_wat2wasm(trial_text, sizeof trial_text - 1, &wasm);
     if (!e)
-        e = wasmtime_module_new(runtime_engine(), (uint8_t *)wasm.data, wasm.size, ret_module);
+        e = wasmtime_module_new(runtime_engine(WASM_DENSE), (uint8_t *)wasm.data, wasm.size,
+                                ret_module);
     if (!e)
         e = wasmtime_linker_instantiate_pre(l, *ret_module, &pre);
     if (e)
@@ -81,7 +82,7 @@ static bool trial_begin(struct trial *t, const struct wasmtime_instance_pre *pre
     struct wasmtime_extern run;
     *t = (struct trial){.argument = {.kind = WASMTIME_I32, .of.i32 = argument}};
     runtime_enter(&t->space);
-    t->store = wasmtime_store_new(runtime_engine(), t, NULL);
+    t->store = wasmtime_store_new(runtime_engine(WASM_DENSE), t, NULL);
     struct wasmtime_context *c = wasmtime_store_context(t->store);
     wasmtime_context_set_epoch_deadline(c, UINT32_MAX);
     t->future = wasmtime_instance_pre_instantiate_async(pre, c, &t->instance, &t->trap, &t->error);

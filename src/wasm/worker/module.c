@@ -26,15 +26,15 @@ static void module_free(struct module *m)
     free(m);
 }
 
-static struct wasmtime_linker *linker(struct error *err)
+static struct wasmtime_linker *linker(enum wasm_profile profile, struct error *err)
 {
-    static struct wasmtime_linker *l;
-    if (!l) {
-        l = wasmtime_linker_new(runtime_engine());
-        if (wasi_define(l, err) < 0)
+    static struct wasmtime_linker *linkers[WASM_PROFILES];
+    if (!linkers[profile]) {
+        linkers[profile] = wasmtime_linker_new(runtime_engine(profile));
+        if (wasi_define(linkers[profile], err) < 0)
             abort(); /* the same calls worked in every test: not a matter of input */
     }
-    return l;
+    return linkers[profile];
 }
 
 static bool name_is(const struct wasm_byte_vec *name, const char *text)
@@ -65,8 +65,8 @@ static int check_exports(struct module *m, struct error *err)
 
 static int load(struct module *m, const char *path, struct error *err)
 {
-    struct wasmtime_linker *l = linker(err);
-    int r = runtime_load(path, m->digest, &m->module, err);
+    struct wasmtime_linker *l = linker(m->profile, err);
+    int r = runtime_load(m->profile, path, m->digest, &m->module, err);
     if (r < 0)
         return r;
     r = check_exports(m, err);
@@ -80,11 +80,11 @@ static int load(struct module *m, const char *path, struct error *err)
     return fail_plain(err, ENOEXEC, "link the module: %s", buffer_text(&text));
 }
 
-int module_get(const char *path, const uint8_t digest[SHA256_LEN], struct module **ret,
-               struct error *err)
+int module_get(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
+               struct module **ret, struct error *err)
 {
     for (struct module *m = modules; m; m = m->next)
-        if (memcmp(m->digest, digest, SHA256_LEN) == 0) {
+        if (m->profile == profile && memcmp(m->digest, digest, SHA256_LEN) == 0) {
             unused -= m->users++ == 0;
             *ret = m;
             return 0;
@@ -93,6 +93,7 @@ int module_get(const char *path, const uint8_t digest[SHA256_LEN], struct module
     if (!m)
         return fail(err, ENOMEM, "load the compiled module '%s'", path);
     memcpy(m->digest, digest, SHA256_LEN);
+    m->profile = profile;
     int r = load(m, path, err);
     if (r < 0) {
         module_free(m);

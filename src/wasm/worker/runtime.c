@@ -152,39 +152,66 @@ size_t runtime_memory_size(const struct runtime_space *s)
     return s->memory ? s->memory->size : 0;
 }
 
-/* Engine */
+/* Engines */
 
 /* What configure() sets, in words: part of a compiled file's identity. Change both together. */
-static const char configuration[] =
-    "dense 1: epochs, wasm stack 131072, stack 262144, reservation 0, guard 0, growth 0, may move, "
-    "no cow, no concurrency";
+static const char *const configurations[WASM_PROFILES] = {
+    [WASM_DENSE] = "dense 1: epochs, wasm stack 131072, stack 262144, reservation 0, guard 0, "
+                   "growth 0, may move, no cow, no concurrency",
+    [WASM_BUSY] = "busy 1: epochs, wasm stack 131072, stack 262144, reservation 4 GiB, guard "
+                  "32 MiB, growth 0, cow, no concurrency",
+};
 
-static struct wasm_config *configure(void)
+static void configure_dense(struct wasm_config *c)
 {
-    struct wasm_config *c = wasm_config_new();
-    wasmtime_config_epoch_interruption_set(c, true);
-    wasmtime_config_max_wasm_stack_set(c, RUNTIME_WASM_STACK);
-    wasmtime_config_async_stack_size_set(c, RUNTIME_STACK);
     wasmtime_config_memory_may_move_set(c, true);
     wasmtime_config_memory_reservation_set(c, 0);
     wasmtime_config_memory_guard_size_set(c, 0);
     wasmtime_config_memory_reservation_for_growth_set(c, 0);
     wasmtime_config_memory_init_cow_set(c, false);
+    struct wasmtime_memory_creator memory = {.new_memory = memory_new};
+    wasmtime_config_host_memory_creator_set(c, &memory);
+}
+
+static void configure_busy(struct wasm_config *c)
+{
+    wasmtime_config_memory_reservation_set(c, RUNTIME_BUSY_RESERVATION);
+    wasmtime_config_memory_guard_size_set(c, RUNTIME_BUSY_GUARD);
+    wasmtime_config_memory_reservation_for_growth_set(c, 0);
+    wasmtime_config_memory_init_cow_set(c, true);
+}
+
+static struct wasm_config *configure(enum wasm_profile profile)
+{
+    struct wasm_config *c = wasm_config_new();
+    wasmtime_config_epoch_interruption_set(c, true);
+    wasmtime_config_max_wasm_stack_set(c, RUNTIME_WASM_STACK);
+    wasmtime_config_async_stack_size_set(c, RUNTIME_STACK);
     wasmtime_config_concurrency_support_set(c, false);
     wasmtime_config_parallel_compilation_set(c, false);
     struct wasmtime_stack_creator stack = {.new_stack = stack_new};
     wasmtime_config_host_stack_creator_set(c, &stack);
-    struct wasmtime_memory_creator memory = {.new_memory = memory_new};
-    wasmtime_config_host_memory_creator_set(c, &memory);
+    if (profile == WASM_BUSY)
+        configure_busy(c);
+    else
+        configure_dense(c);
     return c;
 }
 
-struct wasm_engine *runtime_engine(void)
+static struct wasm_engine *_Atomic engines[WASM_PROFILES];
+
+struct wasm_engine *runtime_engine(enum wasm_profile profile)
 {
-    static struct wasm_engine *engine;
-    if (!engine)
-        engine = wasm_engine_new_with_config(configure());
-    return engine;
+    if (!engines[profile])
+        engines[profile] = wasm_engine_new_with_config(configure(profile));
+    return engines[profile];
+}
+
+void runtime_tick(void)
+{
+    for (int i = 0; i < WASM_PROFILES; i++)
+        if (engines[i])
+            wasmtime_engine_increment_epoch(engines[i]);
 }
 
 /* Compiled files */
@@ -197,12 +224,13 @@ struct trailer { /* at the end of a compiled file; ELF readers do not mind */
 };
 static const char magic[16] = "warren-cwasm 1\n";
 
-static void made_by(uint8_t digest[SHA256_LEN])
+static void made_by(enum wasm_profile profile, uint8_t digest[SHA256_LEN])
 {
+    const char *configuration = configurations[profile];
     struct sha256 s;
     sha256_init(&s);
     sha256_add(&s, WASMTIME_WHEEL_SHA256, sizeof WASMTIME_WHEEL_SHA256);
-    sha256_add(&s, configuration, sizeof configuration);
+    sha256_add(&s, configuration, strlen(configuration));
     sha256_end(&s, digest);
 }
 
@@ -229,14 +257,15 @@ static int read_all(int fd, struct buffer *b, struct error *err)
     }
 }
 
-int runtime_compile(int in, int out, struct error *err)
+int runtime_compile(enum wasm_profile profile, int in, int out, struct error *err)
 {
     auto(buffer) struct buffer wasm = {0};
     int r = read_all(in, &wasm, err);
     if (r < 0)
         return r;
     struct wasmtime_module *module = NULL;
-    struct wasmtime_error *e = wasmtime_module_new(runtime_engine(), wasm.data, wasm.len, &module);
+    struct wasmtime_error *e =
+        wasmtime_module_new(runtime_engine(profile), wasm.data, wasm.len, &module);
     if (e)
         return fail_wasmtime(err, ENOEXEC, e);
     struct wasm_byte_vec code = {0};
@@ -245,7 +274,7 @@ int runtime_compile(int in, int out, struct error *err)
         return fail_wasmtime(err, EIO, e);
     struct trailer t;
     memcpy(t.magic, magic, sizeof magic);
-    made_by(t.made_by);
+    made_by(profile, t.made_by);
     sha256_of(wasm.data, wasm.len, t.digest);
     struct sha256 s;
     sha256_init(&s);
@@ -260,14 +289,15 @@ int runtime_compile(int in, int out, struct error *err)
     return r < 0 ? fail(err, r, "write the compiled module") : 0;
 }
 
-static int check_trailer(const uint8_t *file, size_t len, const uint8_t digest[SHA256_LEN])
+static int check_trailer(enum wasm_profile profile, const uint8_t *file, size_t len,
+                         const uint8_t digest[SHA256_LEN])
 {
     struct trailer t;
     uint8_t ours[SHA256_LEN], sum[SHA256_LEN];
     if (len < sizeof t)
         return -EBADMSG;
     memcpy(&t, file + len - sizeof t, sizeof t);
-    made_by(ours);
+    made_by(profile, ours);
     if (memcmp(t.magic, magic, sizeof magic) != 0 || memcmp(t.made_by, ours, sizeof ours) != 0 ||
         memcmp(t.digest, digest, SHA256_LEN) != 0)
         return -EBADMSG;
@@ -275,8 +305,8 @@ static int check_trailer(const uint8_t *file, size_t len, const uint8_t digest[S
     return memcmp(t.sum, sum, sizeof sum) == 0 ? 0 : -EBADMSG;
 }
 
-int runtime_load(const char *path, const uint8_t digest[SHA256_LEN], struct wasmtime_module **ret,
-                 struct error *err)
+int runtime_load(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
+                 struct wasmtime_module **ret, struct error *err)
 {
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
@@ -286,14 +316,14 @@ int runtime_load(const char *path, const uint8_t digest[SHA256_LEN], struct wasm
         st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     if (file == MAP_FAILED)
         return fail(err, EBADMSG, "map the compiled module '%s'", path);
-    int r = check_trailer(file, (size_t)st.st_size, digest);
+    int r = check_trailer(profile, file, (size_t)st.st_size, digest);
     munmap(file, (size_t)st.st_size);
     if (r < 0)
         return fail_plain(err, r,
                           "the compiled module '%s' is damaged or of another Warren: remove it, it "
                           "will be compiled again",
                           path);
-    struct wasmtime_error *e = wasmtime_module_deserialize_file(runtime_engine(), path, ret);
+    struct wasmtime_error *e = wasmtime_module_deserialize_file(runtime_engine(profile), path, ret);
     return e ? fail_wasmtime(err, EBADMSG, e) : 0;
 }
 

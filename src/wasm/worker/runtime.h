@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wasmtime as Warren sets it up: the dense configuration (every instance a fiber on a stack slot of 256 KiB, its memory in
- * a slot of its own size class, explicit bounds checks, epochs), and compiled modules as files.
+/* Wasmtime as Warren sets it up, and compiled modules as files. Every instance is a fiber on a stack slot of 256 KiB, with epochs. An engine
+ * a profile: dense has memories in slots of our own size classes and explicit bounds checks; busy has Wasmtime's own memories, of 4 GiB of
+ * addresses with guard pages, filled copy-on-write.
  *
  * Who compiles and who runs must use the same configuration; a compiled file carries what it was made with, and is
  * refused where anything differs. */
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "wasm/profile.h"
 #include "wasm/sha256.h"
 
 struct error;
@@ -18,21 +20,26 @@ struct wasm_trap;
 struct wasmtime_error;
 struct wasmtime_module;
 
-/* The process's engine, made at first use; never freed. */
-struct wasm_engine *runtime_engine(void);
+/* The process's engine for this profile, made at first use; never freed. Control thread; others may ask for one that
+ * is made. */
+struct wasm_engine *runtime_engine(enum wasm_profile profile);
+/* Advances the epoch of all engines. Any thread. */
+void runtime_tick(void);
 
 /* Reads a module from fd in and writes what it compiles to into fd out, with the trailer that runtime_load checks.
  * -ENOEXEC with Wasmtime's reason where it is no valid module. */
-int runtime_compile(int in, int out, struct error *err);
+int runtime_compile(enum wasm_profile profile, int in, int out, struct error *err);
 
-/* Loads the compiled file at path. -EBADMSG where it is not one of ours, of this configuration and of this digest, whole.
+/* Loads the compiled file at path. -EBADMSG where it is not one of ours, of this profile's configuration and of this digest, whole.
  * Never loads what the trailer's checksum does not cover: compiled code is trusted. */
-int runtime_load(const char *path, const uint8_t digest[SHA256_LEN], struct wasmtime_module **ret,
-                 struct error *err);
+int runtime_load(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
+                 struct wasmtime_module **ret, struct error *err);
 
 /* Appends what is wrong and the wasm backtrace; takes either (the other NULL) and deletes it. */
 void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text);
 
+#define RUNTIME_BUSY_RESERVATION (UINT64_C(4) << 30)
+#define RUNTIME_BUSY_GUARD       (UINT64_C(32) << 20) /* before and after */
 enum { RUNTIME_STACK = 256 * 1024, RUNTIME_WASM_STACK = 128 * 1024 };
 
 /* Where an instance lives: its stack's slot (RUNTIME_STACK bytes, the lowest page a guard) and its linear memory. What

@@ -305,7 +305,7 @@ static void *tick(void *arg)
         look_for_stuck();
         pthread_mutex_unlock(&sched.lock);
         nanosleep(&(struct timespec){.tv_nsec = SCHED_TICK_MS * NSEC_PER_MSEC}, NULL);
-        wasmtime_engine_increment_epoch(runtime_engine());
+        runtime_tick();
     }
     return NULL;
 }
@@ -492,7 +492,7 @@ bool sched_kill(struct guest *g, int signal)
     }
     pthread_mutex_unlock(&sched.lock);
     if (!ours) {
-        wasmtime_engine_increment_epoch(runtime_engine());
+        runtime_tick();
         return false;
     }
     guest_end(g, signal);
@@ -514,7 +514,7 @@ void sched_pause(struct guest *g, bool paused)
     }
     pthread_mutex_unlock(&sched.lock);
     if (paused)
-        wasmtime_engine_increment_epoch(runtime_engine());
+        runtime_tick();
 }
 
 bool sched_with(struct guest *g, void (*fn)(struct guest *g, void *arg), void *arg)

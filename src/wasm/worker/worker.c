@@ -344,7 +344,7 @@ int worker_run(const struct worker_options *options, struct error *err)
 {
     signal(SIGPIPE, SIG_IGN);
     worker.key = options->key;
-    runtime_engine(); /* before the threads that use it */
+    runtime_engine(WASM_DENSE); /* before the threads that use it */
     int r = sched_init(options->threads, guest_ended, err);
     if (r < 0)
         return r;
