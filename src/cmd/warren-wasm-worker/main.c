@@ -113,6 +113,7 @@ static int hold(struct worker_options *worker, struct files_options *files, char
         close(files->listen);
         worker->requests = requests[mine];
         worker->records = records[mine];
+        hibernate_init();
         return be_worker(worker, self);
     }
     rename_self(name);
@@ -177,7 +178,6 @@ int main(int argc, char **argv)
     struct error err = {0};
     diag_init("warren-wasm-worker", DIAG_INFO);
     busy_init();
-    hibernate_init();
     if (worker_confine(&err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guest of our own, hibernated and woken: do Wasmtime's fibers look as hibernation takes them to? */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
+
+enum { TRIAL_ADDRESS = 40000 };
 
 static const char trial_text[] =
     "(module (import \"t\" \"park\" (func $park (param i32) (result i32)))"
@@ -97,6 +100,15 @@ static bool trial_begin(struct trial *t, const struct wasmtime_instance_pre *pre
     return !wasmtime_call_future_poll(t->future) && t->space.stack && runtime_memory(&t->space);
 }
 
+/* Packed, and its pages gone. */
+static bool trial_hibernate(struct trial *t, struct references **refs)
+{
+    uint32_t word;
+    t->hibernated = hibernate_pack(&t->space, refs);
+    memcpy(&word, runtime_memory(&t->space) + TRIAL_ADDRESS, sizeof word);
+    return t->hibernated && !word;
+}
+
 static void trial_wake(struct trial *t)
 {
     if (t->hibernated)
@@ -106,10 +118,9 @@ static void trial_wake(struct trial *t)
 
 static bool trial_end(struct trial *t)
 {
-    bool hibernated = t->hibernated;
     trial_wake(t);
     t->go = true;
-    return hibernated && wasmtime_call_future_poll(t->future) && !t->trap && !t->error &&
+    return wasmtime_call_future_poll(t->future) && !t->trap && !t->error &&
            t->result.of.i32 == t->argument.of.i32 * 3 + 21;
 }
 
@@ -134,11 +145,8 @@ static bool try_hibernation(void)
     struct wasmtime_module *module = NULL;
     struct wasmtime_instance_pre *pre = trial_link(&module);
     bool good = pre;
-    for (int i = 0; good && i < 2; i++) {
-        good = trial_begin(&trials[i], pre, 100 + i);
-        if (good)
-            trials[i].hibernated = hibernate_pack(&trials[i].space, &refs);
-    }
+    for (int i = 0; good && i < 2; i++)
+        good = trial_begin(&trials[i], pre, 100 + i) && trial_hibernate(&trials[i], &refs);
     for (int i = 0; good && i < 2; i++)
         good = trial_end(&trials[i]);
     for (int i = 0; i < 2; i++)
