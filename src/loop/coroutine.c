@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coroutines on ucontext. The ready ones are a list that is drained before and after each poll of
+/* Coroutines on fibers. The ready ones are a list that is drained before and after each poll of
  * the loop; while it is not empty an idle handle keeps the poll from blocking. */
 #include <stdlib.h>
 

@@ -3,25 +3,29 @@
  * simulation. ASan is told of the switches. */
 #pragma once
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <ucontext.h>
 
 /* Who resumes fibers; one a thread. */
 struct fiber_host {
-    ucontext_t context;
+    jmp_buf place; /* where fiber_resume() is */
+    ucontext_t
+        first; /* puts a new fiber onto its stack; here, since that function's frame is never left */
     void *fake_stack;
     const void *stack;
     size_t stack_size;
 };
 
 struct fiber {
-    ucontext_t context;
+    jmp_buf place; /* where it left */
     struct fiber_host *host;
     void (*fn)(void *arg);
     void *arg;
     char *stack;
     void *fake_stack;
+    bool begun;    /* it is on its stack */
     bool finished; /* fn has returned */
 };
 
