@@ -297,7 +297,7 @@ static int into_symlink(struct vfs *v, struct vfs_node *n, size_t base_len, char
 static int walk(struct vfs *v, struct vfs_node *n, size_t base_len, char **todo, bool follow)
 {
     int links = 0;
-    bool directory = false; /* a trailing slash asks for one */
+    bool directory = false, dots = false; /* a trailing slash asks for a directory */
     const char *p = *todo;
     while (*(p += strspn(p, "/"))) {
         size_t len = strcspn(p, "/");
@@ -306,9 +306,11 @@ static int walk(struct vfs *v, struct vfs_node *n, size_t base_len, char **todo,
         if (!S_ISDIR(n->st.st_mode))
             return -ENOTDIR;
         int r = 0;
-        if (len == 2 && p[0] == '.' && p[1] == '.')
+        bool up = len == 2 && p[0] == '.' && p[1] == '.';
+        dots = up || (len == 1 && p[0] == '.');
+        if (up)
             r = go_up(v, n, base_len);
-        else if (len != 1 || p[0] != '.')
+        else if (!dots)
             r = step(v, n, p, len);
         if (r < 0)
             return r;
@@ -324,6 +326,8 @@ static int walk(struct vfs *v, struct vfs_node *n, size_t base_len, char **todo,
             p = *todo;
         }
     }
+    n->slash = directory;
+    n->dots = dots;
     return directory && n->exists && !S_ISDIR(n->st.st_mode) ? -ENOTDIR : 0;
 }
 

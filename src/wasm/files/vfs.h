@@ -66,6 +66,8 @@ struct vfs_node {
     unsigned top;    /* the layer that has it */
     vfs_mask layers; /* of a directory: those that make it up */
     bool exists;     /* else only its directory does */
+    bool slash;      /* the path ended with one: what is made there can be a directory only */
+    bool dots;       /* or with "." or "..": no name to remove */
     struct stat st;
 };
 void vfs_node_done(struct vfs_node *n);

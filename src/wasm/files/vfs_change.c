@@ -125,7 +125,7 @@ int vfs_open(struct vfs *v, struct vfs_node *n, int flags, mode_t mode)
     if (!n->exists && !(flags & O_CREAT))
         return -ENOENT;
     if (!n->exists)
-        return create(v, n, flags, mode);
+        return n->slash ? -EISDIR : create(v, n, flags, mode);
     if (flags & O_CREAT && flags & O_EXCL)
         return -EEXIST;
     int r = check_type(&n->st);
@@ -148,8 +148,8 @@ int vfs_mkdir(struct vfs *v, struct vfs_node *n, mode_t mode)
 
 int vfs_symlink(struct vfs *v, struct vfs_node *n, const char *target)
 {
-    if (n->exists)
-        return -EEXIST;
+    if (n->exists || n->slash)
+        return n->exists ? -EEXIST : -ENOENT;
     autoclose int dir = open_parent(v, n);
     bool whiteout;
     int r = dir < 0 ? dir : clear_whiteout(n, dir, &whiteout);
@@ -198,6 +198,8 @@ int vfs_unlink(struct vfs *v, struct vfs_node *n, bool directory)
         return -ENOENT;
     if (directory != S_ISDIR(n->st.st_mode))
         return directory ? -ENOTDIR : -EISDIR;
+    if (n->dots)
+        return -EINVAL;
     bool lower;
     autoclose int dir = open_parent(v, n);
     int r = dir < 0 ? dir : vfs_lower_has(v, n, &lower);
@@ -216,8 +218,8 @@ int vfs_link(struct vfs *v, struct vfs_node *from, struct vfs_node *to)
 {
     if (!from->exists)
         return -ENOENT;
-    if (to->exists)
-        return -EEXIST;
+    if (to->exists || to->slash)
+        return to->exists ? -EEXIST : -ENOENT;
     if (S_ISDIR(from->st.st_mode))
         return -EPERM;
     if (from->mount != to->mount || !from->mount)
@@ -236,14 +238,14 @@ static int check_rename(struct vfs *v, const struct vfs_node *from, const struct
 {
     if (!from->exists)
         return -ENOENT;
-    if (is_root_of_mount(from) || is_root_of_mount(to))
+    if (is_root_of_mount(from) || is_root_of_mount(to) || from->dots || to->dots)
         return -EBUSY;
     /* a directory with lower parts would have to be copied whole: overlayfs says EXDEV as well */
     bool directory = S_ISDIR(from->st.st_mode);
     if (from->mount != to->mount || (directory && from->mount->overlay && from->layers >> 1))
         return -EXDEV;
     if (!to->exists)
-        return 0;
+        return to->slash && !directory ? -ENOTDIR : 0;
     if (directory != S_ISDIR(to->st.st_mode))
         return directory ? -ENOTDIR : -EISDIR;
     if (directory && to->mount->overlay && to->layers >> 1)

@@ -161,6 +161,8 @@ uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct st
 uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint64_t flags, struct timespec times[2])
 {
     const uint64_t values[2] = {atim, mtim};
+    if (flags & ~(uint64_t)FST_ALL)
+        return WASI_INVAL;
     for (unsigned i = 0; i < 2; i++) {
         bool set = flags >> (2 * i) & 1, now = flags >> (2 * i + 1) & 1;
         if (set && now)
@@ -222,6 +224,8 @@ static uint32_t fd_fdstat_set_flags(struct wasi_call *c)
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FREE, RIGHT_FDSTAT_SET_FLAGS, &r);
     if (!f)
         return r;
+    if (flags & ~(uint32_t)FDFLAGS_ALL)
+        return WASI_INVAL;
     if (flags & (FDFLAG_DSYNC | FDFLAG_RSYNC | FDFLAG_SYNC) & ~(uint32_t)f->flags)
         return WASI_NOTSUP; /* Linux cannot change these on an open file */
     if (f->kind == WASI_FD_FILE && fcntl(f->fd, F_SETFL, flags & FDFLAG_APPEND ? O_APPEND : 0) < 0)

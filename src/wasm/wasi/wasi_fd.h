@@ -56,11 +56,12 @@ enum {
     FDFLAG_DSYNC = 2,
     FDFLAG_NONBLOCK = 4,
     FDFLAG_RSYNC = 8,
-    FDFLAG_SYNC = 16
+    FDFLAG_SYNC = 16,
+    FDFLAGS_ALL = 31
 };
-enum { OFLAG_CREAT = 1, OFLAG_DIRECTORY = 2, OFLAG_EXCL = 4, OFLAG_TRUNC = 8 };
+enum { OFLAG_CREAT = 1, OFLAG_DIRECTORY = 2, OFLAG_EXCL = 4, OFLAG_TRUNC = 8, OFLAGS_ALL = 15 };
 enum { LOOKUP_FOLLOW = 1 };
-enum { FST_ATIM = 1, FST_ATIM_NOW = 2, FST_MTIM = 4, FST_MTIM_NOW = 8 };
+enum { FST_ATIM = 1, FST_ATIM_NOW = 2, FST_MTIM = 4, FST_MTIM_NOW = 8, FST_ALL = 15 };
 enum {
     FILETYPE_UNKNOWN,
     FILETYPE_BLOCK_DEVICE,
@@ -75,7 +76,7 @@ enum {
 struct stat;
 uint8_t wasi_filetype(uint32_t mode);
 uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct stat *st);
-/* WASI's times and flags as utimensat(2) wants them; WASI_INVAL where both of a pair are set. */
+/* WASI's times and flags as utimensat(2) wants them; WASI_INVAL where both of a pair or unknown flags are set. */
 uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint64_t flags, struct timespec times[2]);
 /* fdflags as open(2)'s. */
 int wasi_open_flags(uint32_t fdflags);

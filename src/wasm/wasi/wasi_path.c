@@ -188,6 +188,11 @@ static uint32_t path_open(struct wasi_call *c)
         return r;
     struct opening o = {(uint32_t)c->args[4], (uint32_t)c->args[7], c->args[5] & dir->inheriting,
                         c->args[6] & dir->inheriting};
+    if (c->args[1] & ~(uint64_t)LOOKUP_FOLLOW || o.oflags & ~(uint32_t)OFLAGS_ALL ||
+        o.fdflags & ~(uint32_t)FDFLAGS_ALL)
+        return WASI_INVAL;
+    if (o.oflags & OFLAG_DIRECTORY && o.oflags & OFLAG_CREAT)
+        return WASI_INVAL; /* as open(2) */
     uint64_t needs = RIGHT_PATH_OPEN;
     if (o.oflags & OFLAG_CREAT)
         needs |= RIGHT_PATH_CREATE_FILE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arguments, environment, clocks, random, the end. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -106,17 +107,21 @@ static uint32_t proc_exit(struct wasi_call *c)
     return WASI_SUCCESS;
 }
 
-/* WASI's signals up to TERM have Linux' numbers. Those above are CHLD, CONT, STOP and so on: nothing that ends a
- * process that has no handler, or nothing that a guest can do. */
+/* A guest has no handlers: what ends a process ends it, with Linux' number. WASI's are the same up to TERM; of those above,
+ * CHLD, CONT, URG and WINCH do nothing to a process, and STOP and the terminal's cannot stop a guest. */
 static uint32_t proc_raise(struct wasi_call *c)
 {
-    enum { WASI_SIGTERM = 15 };
-    if (c->args[0] > 30)
+    enum { WASI_SIGTERM = 15, WASI_SIGXCPU = 23 };
+    static const uint8_t above[] = {SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF,
+                                    0,       SIGPOLL, SIGPWR,    SIGSYS};
+    uint64_t n = c->args[0];
+    if (n >= WASI_SIGXCPU + sizeof above)
         return WASI_INVAL;
-    if (c->args[0] == 0 || c->args[0] > WASI_SIGTERM)
-        return WASI_SUCCESS;
-    c->guest->exited = true;
-    c->guest->exit_status = 128 + (uint32_t)c->args[0];
+    uint32_t ends = n <= WASI_SIGTERM  ? (uint32_t)n
+                    : n < WASI_SIGXCPU ? 0
+                                       : above[n - WASI_SIGXCPU];
+    c->guest->exited = ends != 0;
+    c->guest->exit_status = 128 + ends;
     return WASI_SUCCESS;
 }
 
