@@ -86,9 +86,8 @@ static int make_sandbox(struct engine *e, struct pod_record *p,
     if (r < 0)
         return r;
     *ret_asked = true;
-    r = peer->ops->sandbox_create(peer, p->pod.id, p->pod.config.data, p->pod.config.len, "", err);
-    if (r == 0)
-        r = peer->ops->sandbox_start(peer, p->pod.id, &p->pod.pid, err);
+    r = peer->ops->sandbox_run(peer, p->pod.id, p->pod.config.data, p->pod.config.len, "",
+                               &p->pod.pid, err);
     p->epoch = pod_peer(p)->epoch;
     return r < 0 ? r : commit(e, p, STORE_POD_SET, POD_PHASE_READY, err);
 }

@@ -89,20 +89,15 @@ static int ask(struct container_record *c, const struct peer_container *request,
 {
     struct peer *peer = pod_peer(record_pod(c))->peer;
     c->at_peer = true;
-    int r = peer->ops->create(peer, request, ret_pid, err);
+    *ret_started_ns = clock_wall_ns();
+    int r = peer->ops->run(peer, request, ret_pid, err);
     if (r == -EEXIST) {
         /* made there by a start that a crash of ours cut short */
         peer->ops->kill(peer, c->container.id, "", SIGKILL, true, NULL);
         peer->ops->remove(peer, c->container.id, "", NULL, NULL);
-        r = peer->ops->create(peer, request, ret_pid, err);
+        r = peer->ops->run(peer, request, ret_pid, err);
     }
-    pid_t pid = 0;
-    *ret_started_ns = clock_wall_ns();
-    if (r == 0)
-        r = peer->ops->start(peer, c->container.id, "", &pid, err);
     c->epoch = pod_peer(record_pod(c))->epoch;
-    if (r == 0 && pid)
-        *ret_pid = pid;
     return r;
 }
 

@@ -22,6 +22,27 @@ static int info(struct rpc_call *call, const void *request, void *response, stru
     return 0;
 }
 
+static int run(struct rpc_call *call, const void *request, void *response, struct error *err)
+{
+    const Warren__Sandbox__V1__RunRequest *q = request;
+    Warren__Sandbox__V1__RunResponse *p = response;
+    struct sandboxer *s = rpc_context(call);
+    struct sandbox_request sandbox = {.id = q->sandbox_id,
+                                      .netns_path = q->netns_path,
+                                      .config = q->config.data,
+                                      .config_len = q->config.len};
+    auto(sandbox_unref) struct sandbox *sb = NULL;
+    int r = sandboxer_create(s, &sandbox, err);
+    if (r < 0)
+        return r;
+    r = sandboxer_start(s, q->sandbox_id, &sb, err);
+    if (r < 0)
+        sandboxer_shutdown(s, q->sandbox_id, NULL);
+    else
+        p->pid = (uint32_t)sb->pid;
+    return r;
+}
+
 /* Stats */
 
 struct ids { /* copies, since measuring parks */
@@ -130,6 +151,7 @@ static int attach(struct rpc_call *call, const void *request, void *response, st
 
 static const struct rpc_method methods[] = {
     {.name = "Info", .handler = info},
+    {.name = "Run", .handler = run},
     {.name = "Watch", .handler = sandbox_watch, .streaming = true},
     {.name = "Stats", .handler = stats},
     {.name = "ReopenLog", .handler = reopen_log},

@@ -71,12 +71,17 @@ struct peer_ops {
     int (*sandbox_create)(struct peer *p, const char *id, const void *config, size_t config_len,
                           const char *netns_path, struct error *err);
     int (*sandbox_start)(struct peer *p, const char *id, pid_t *ret_pid, struct error *err);
+    /* Both, in one exchange where the sandboxer is Warren's. Where it fails, something of it may be there. */
+    int (*sandbox_run)(struct peer *p, const char *id, const void *config, size_t config_len,
+                       const char *netns_path, pid_t *ret_pid, struct error *err);
     int (*sandbox_stop)(struct peer *p, const char *id, uint32_t timeout_s, struct error *err);
     int (*sandbox_shutdown)(struct peer *p, const char *id, struct error *err);
     int (*create)(struct peer *p, const struct peer_container *c, pid_t *ret_pid,
                   struct error *err);
     int (*start)(struct peer *p, const char *id, const char *exec_id, pid_t *ret_pid,
                  struct error *err);
+    /* create and start of a container, as sandbox_run. */
+    int (*run)(struct peer *p, const struct peer_container *c, pid_t *ret_pid, struct error *err);
     int (*kill)(struct peer *p, const char *id, const char *exec_id, int signal, bool all,
                 struct error *err);
     /* Forgets an ended one; exit_status may be NULL. */

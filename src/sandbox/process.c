@@ -17,6 +17,20 @@ static const char *kind(const struct process *p)
 
 /* Making and removing */
 
+static int start_locked(struct sandboxer *s, struct process *p, struct error *err);
+
+/* By the technique, in one step or two. */
+static int make(struct sandboxer *s, struct process *p, bool run, const struct buffer *record,
+                struct error *err)
+{
+    int (*one)(void *t, struct process *p, const struct buffer *record, struct error *err) =
+        run ? s->technique->run : NULL;
+    if (!one)
+        return s->technique->create(s->t, p, record, err);
+    p->started_ns = clock_wall_ns(); /* first, for an exit that is told while it is under way */
+    return one(s->t, p, record, err);
+}
+
 static int create_in(struct sandboxer *s, struct sandbox *sb, const struct process_request *request,
                      pid_t *ret_pid, struct error *err)
 {
@@ -35,7 +49,7 @@ static int create_in(struct sandboxer *s, struct sandbox *sb, const struct proce
     if (r < 0)
         fail(err, r, "make its record");
     else
-        r = s->technique->create(s->t, p, &record, err);
+        r = make(s, p, request->start, &record, err);
     p->spec = NULL;
     p->rootfs = NULL;
     p->spec_len = p->rootfs_count = 0;
@@ -45,8 +59,12 @@ static int create_in(struct sandboxer *s, struct sandbox *sb, const struct proce
     }
     p->making = false;
     if (!p->exited_ns)
-        p->state = SANDBOX_CREATED;
+        p->state = p->started_ns ? SANDBOX_RUNNING : SANDBOX_CREATED;
     process_changed(p);
+    if (request->start && !p->started_ns && (r = start_locked(s, p, err)) < 0) {
+        process_delete_locked(p, NULL);
+        return r;
+    }
     *ret_pid = p->pid;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's client, in its parts: client.c makes calls, follow.c watches, foreign.c speaks with sandboxers that have only the
+/* The engine's client, in its parts: client.c and client_make.c make calls, follow.c watches, foreign.c speaks with sandboxers that have only the
  * published services. */
 #pragma once
 
@@ -26,7 +26,10 @@ struct remote {
     struct foreign *foreign;
 };
 
-enum { REMOTE_CALL_S = 120 }; /* no call may hold its caller for ever */
+enum {
+    REMOTE_CALL_S = 120,    /* no call may hold its caller for ever */
+    REMOTE_SMALL = 3 << 20, /* bytes of a message that ttrpc takes for sure */
+};
 
 /* One call; -ENOTCONN where the sandboxer is not there. */
 struct remote_call {
@@ -35,6 +38,7 @@ struct remote_call {
     const void *request;
     const char *id;    /* of the container, of a task call */
     int64_t timeout_s; /* 0: REMOTE_CALL_S; < 0: none */
+    bool large;        /* request or answer may pass REMOTE_SMALL, and needs gRPC */
 };
 int remote_call(struct remote *c, const struct remote_call *call, struct arena *arena,
                 void **ret_response, struct error *err);

@@ -69,6 +69,7 @@ struct process_request {
     size_t spec_len;
     const struct mount_request *rootfs;
     size_t rootfs_count;
+    bool start; /* a container: start it as well */
 };
 
 /* A new one in the table, .making, with one reference more than the table's. -EEXIST, -EINVAL for a
@@ -134,7 +135,7 @@ int sandboxer_wait(struct sandboxer *s, const char *id, const struct wait *wait,
 
 /* Operations on processes, process.c. All park, but kill where the technique does not. */
 
-/* *ret_pid is the new process's. */
+/* *ret_pid is the new process's. Where it is to be started too and that fails, nothing of it is left. */
 int process_create(struct sandboxer *s, const struct process_request *request, pid_t *ret_pid,
                    struct error *err);
 int process_start(struct sandboxer *s, const char *id, const char *exec_id, pid_t *ret_pid,

@@ -32,6 +32,7 @@ static int from_options(const Google__Protobuf__Any *any, struct arena *arena,
     ret->sandbox_id = options->sandbox_id;
     ret->spec = options->spec.data;
     ret->spec_len = options->spec.len;
+    ret->start = options->start;
     return 0;
 }
 

@@ -132,6 +132,8 @@ struct technique {
      * of p is left, and p is freed. */
     int (*create)(void *t, struct process *p, const struct buffer *record, struct error *err);
     int (*start)(void *t, struct process *p, struct error *err);
+    /* create and start of a container in one; NULL: the two are called. As create where it fails. */
+    int (*run)(void *t, struct process *p, const struct buffer *record, struct error *err);
     /* -ESRCH where it has ended. all: everything in the container. */
     int (*signal)(void *t, struct process *p, int signal, bool all, struct error *err);
     /* Forgets one that never started or has ended; removes what it left (not its rootfs' upper

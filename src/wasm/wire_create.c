@@ -22,6 +22,7 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_text(&w, c->out);
     wire_put_text(&w, c->err);
     wire_put_number(&w, (int64_t)c->memory_limit);
+    wire_put_number(&w, c->start);
     wire_put_number(&w, (int64_t)c->mount_count);
     for (size_t i = 0; i < c->mount_count; i++) {
         const struct wire_mount *m = &c->mounts[i];
@@ -52,6 +53,7 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     c->out = wire_text(r);
     c->err = wire_text(r);
     c->memory_limit = (uint64_t)wire_number(r);
+    c->start = wire_number(r);
     uint64_t mounts = (uint64_t)wire_number(r);
     if (r->bad || !mounts || mounts > MOUNTS_MAX ||
         !(c->mounts = calloc(mounts, sizeof *c->mounts))) {

@@ -25,6 +25,7 @@ struct wire_create {
     char **args, **env;
     const char *in, *out, *err; /* addresses */
     uint64_t memory_limit;
+    bool start;                /* START follows at once, in the same request */
     struct wire_mount *mounts; /* the first is the rootfs */
     size_t mount_count;
 };

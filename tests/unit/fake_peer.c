@@ -194,6 +194,22 @@ static int fake_start(struct peer *peer, const char *id, const char *exec_id, pi
     return leave(&c, 0, err);
 }
 
+/* Two calls, with all that may happen between them: what a sandboxer does for one. */
+static int fake_sandbox_run(struct peer *peer, const char *id, const void *config,
+                            size_t config_len, const char *netns_path, pid_t *ret_pid,
+                            struct error *err)
+{
+    int r = fake_sandbox_create(peer, id, config, config_len, netns_path, err);
+    return r < 0 ? r : fake_sandbox_start(peer, id, ret_pid, err);
+}
+
+static int fake_run(struct peer *peer, const struct peer_container *request, pid_t *ret_pid,
+                    struct error *err)
+{
+    int r = fake_create(peer, request, ret_pid, err);
+    return r < 0 ? r : fake_start(peer, request->id, request->exec_id, ret_pid, err);
+}
+
 static int fake_kill(struct peer *peer, const char *id, const char *exec_id, int signal, bool all,
                      struct error *err)
 {
@@ -266,10 +282,12 @@ static const struct peer_ops fake_ops = {
     .watch = world_watch,
     .sandbox_create = fake_sandbox_create,
     .sandbox_start = fake_sandbox_start,
+    .sandbox_run = fake_sandbox_run,
     .sandbox_stop = fake_sandbox_stop,
     .sandbox_shutdown = fake_sandbox_shutdown,
     .create = fake_create,
     .start = fake_start,
+    .run = fake_run,
     .kill = fake_kill,
     .remove = fake_remove,
     .update = fake_update,

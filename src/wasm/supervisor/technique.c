@@ -205,7 +205,8 @@ static int send_create(struct process *p, const struct wire_create *c, struct er
                  : link_call(h->connection, tag, &frame, NULL, err);
 }
 
-static int create(void *t, struct process *p, const struct buffer *record, struct error *err)
+static int make(void *t, struct process *p, bool run, const struct buffer *record,
+                struct error *err)
 {
     struct wasm *w = t;
     if (*p->exec_id)
@@ -217,6 +218,7 @@ static int create(void *t, struct process *p, const struct buffer *record, struc
         int r = container_prepare(w, p, record, dense, &prepared, err);
         if (r < 0)
             return r;
+        prepared.create->start = run;
         r = send_create(p, prepared.create, err);
         if (r == -EUSERS && !dense) {
             dense = true;
@@ -227,6 +229,16 @@ static int create(void *t, struct process *p, const struct buffer *record, struc
             return r;
         again = true;
     }
+}
+
+static int create(void *t, struct process *p, const struct buffer *record, struct error *err)
+{
+    return make(t, p, false, record, err);
+}
+
+static int run(void *t, struct process *p, const struct buffer *record, struct error *err)
+{
+    return make(t, p, true, record, err);
 }
 
 static int start(void *t, struct process *p, struct error *err)
@@ -342,6 +354,7 @@ const struct technique wasm_technique = {
     .sandbox_remove = sandbox_remove,
     .create = create,
     .start = start,
+    .run = run,
     .signal = send_signal,
     .remove = remove_process,
     .pause = pause_process,

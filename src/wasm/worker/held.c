@@ -205,6 +205,8 @@ int held_create(struct wire_reader *r, struct error *err)
         list_append(&pod->containers, &h->link);
     else if (h)
         held_free(h);
+    if (!e && c.start)
+        e = held_start(h, err);
     wire_create_done(&c);
     return e;
 }
