@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "wasm/worker/busy.h"
@@ -15,13 +14,6 @@
 
 /* The limit of memory is for each of a module's: one is all that toolchains make. */
 enum { TABLES_MAX = 8, MEMORIES_MAX = 1 };
-
-static int64_t thread_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}
 
 /* The store, and a future that instantiates. */
 static void begin(struct guest *g)
@@ -53,9 +45,8 @@ static bool call_start(struct guest *g)
     return true;
 }
 
-static enum guest_turn turn(struct guest *g)
+static enum guest_turn turn(struct guest *g, int64_t until)
 {
-    int64_t until = clock_mono_ns() + SCHED_TICK_MS * NSEC_PER_MSEC;
     runtime_enter(&g->space);
     hibernate_wake(g);
     if (!g->store)
@@ -67,34 +58,53 @@ static enum guest_turn turn(struct guest *g)
             return GUEST_TURN_DONE;
         if (g->parking)
             return GUEST_TURN_PARK;
-    } while (!atomic_load(&g->kill) && clock_mono_ns() < until);
+    } while (!atomic_load(&g->yield) && clock_mono_ns() < until);
     return GUEST_TURN_YIELD;
 }
 
-enum guest_turn guest_run(struct guest *g)
+enum guest_turn guest_run(struct guest *g, int64_t until)
 {
-    if (atomic_load(&g->kill))
+    if (atomic_load(&g->yield))
         return GUEST_TURN_YIELD;
-    int64_t before = thread_ns();
     if (atomic_exchange(&g->reopen_log, false))
         log_writer_reopen(&g->wasi.console.log, NULL);
-    enum guest_turn t = turn(g);
+    enum guest_turn t = turn(g, until);
     if (t == GUEST_TURN_PARK)
         console_rest(&g->wasi.console);
-    atomic_fetch_add(&g->cpu_ns, (uint64_t)(thread_ns() - before));
     return t;
 }
 
-static void describe(struct guest *g)
+void guest_limit(struct guest *g, enum guest_limit limit)
 {
-    auto(buffer) struct buffer text = {0};
-    runtime_describe(take_ptr(&g->trap), take_ptr(&g->error), &text);
-    g->message = buffer_take_text(&text);
-    if (!g->message)
+    if (atomic_load(&g->kill))
+        return;
+    atomic_store(&g->limit, (uint8_t)limit);
+    atomic_store(&g->kill, limit == GUEST_LIMIT_CPU ? SIGXCPU : SIGKILL);
+}
+
+/* Takes message. */
+static void tell(struct guest *g, char *message)
+{
+    g->message = message;
+    if (!message)
         return;
     console_write(&g->wasi.console, 2, g->message, strlen(g->message));
     console_write(&g->wasi.console, 2, "\n", 1);
 }
+
+static char *describe(struct guest *g)
+{
+    auto(buffer) struct buffer text = {0};
+    runtime_describe(take_ptr(&g->trap), take_ptr(&g->error), &text);
+    return buffer_take_text(&text);
+}
+
+static const char *const limits[] = {
+    [GUEST_LIMIT_CPU] = "killed: it used the CPU time that it may use (RLIMIT_CPU, or the "
+                        "annotation warren.wasm/cpu-time-limit)",
+    [GUEST_LIMIT_WALL] =
+        "killed: it ran for as long as it may (the annotation warren.wasm/wall-time-limit)",
+};
 
 static void drop(struct guest *g)
 {
@@ -115,11 +125,14 @@ static void drop(struct guest *g)
 
 void guest_end(struct guest *g, int signal)
 {
-    if (signal)
+    uint8_t limit = atomic_load(&g->limit);
+    if (signal) {
         g->exit_status = 128 + (uint32_t)signal;
-    else if (!g->exited && (g->trap || g->error)) {
+        if (limit)
+            tell(g, strdup(limits[limit]));
+    } else if (!g->exited && (g->trap || g->error)) {
         g->exit_status = 128 + SIGABRT;
-        describe(g);
+        tell(g, describe(g));
     }
     drop(g);
     console_flush(&g->wasi.console);
@@ -131,6 +144,7 @@ void guest_end(struct guest *g, int signal)
 void guest_done(struct guest *g)
 {
     drop(g);
+    sched_leave(g);
     wasi_done(&g->wasi);
     module_put(take_ptr(&g->module));
     free(take_ptr(&g->message));

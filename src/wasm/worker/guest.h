@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guest: one container's program, an instance of a module in a store of its own, as a fiber.
  *
- * Who may touch one: whoever holds it. In the states CREATED, QUEUED, PARKED, HELD and ENDED that is the thread that holds the
+ * Who may touch one: whoever holds it. In the states CREATED, QUEUED, PARKED, THROTTLED, HELD and ENDED that is the thread that holds the
  * scheduler's lock; in RUNNING and RESTING the thread that took it out of one of these (a compute thread, the control thread that ends
  * it, the one that hibernates). The
  * fields marked atomic may be read by all. At rest a guest has no descriptor, no thread and no timer of the kernel's. */
@@ -14,21 +14,26 @@
 #include "base/list.h"
 #include "log/log.h"
 #include "wasm/wasi/wasi.h"
+#include "wasm/worker/fair.h"
 #include "wasm/worker/runtime.h"
+#include "wasm/worker/sched.h"
 #include "wasm/worker/wasmtime.h"
 
 struct error;
 struct module;
 
-enum guest_state {
-    GUEST_CREATED,
-    GUEST_QUEUED,  /* in the run queue */
-    GUEST_RUNNING, /* a thread polls or ends it */
-    GUEST_PARKED,  /* waits for its deadline or descriptors */
-    GUEST_RESTING, /* is parked, and being hibernated just now */
-    GUEST_HELD,    /* would be in the run queue, but is paused */
-    GUEST_ENDED,
+enum guest_state { /* what leads from one to another: sched.h */
+                   GUEST_CREATED,
+                   GUEST_QUEUED,    /* in the run queue */
+                   GUEST_RUNNING,   /* a thread polls or ends it */
+                   GUEST_PARKED,    /* waits for its deadline or descriptors */
+                   GUEST_RESTING,   /* is parked, and being hibernated just now */
+                   GUEST_THROTTLED, /* would be in the run queue, but its quota is used up */
+                   GUEST_HELD,      /* would be in the run queue, but is paused or stopped */
+                   GUEST_ENDED,
 };
+
+enum guest_limit { GUEST_LIMIT_NONE, GUEST_LIMIT_CPU, GUEST_LIMIT_WALL };
 
 struct guest_limits {
     uint64_t memory; /* bytes of linear memory, all together */
@@ -37,14 +42,20 @@ struct guest_limits {
 
 struct guest {
     enum guest_state state;
-    bool paused;
-    bool exited;          /* by proc_exit or proc_raise */
-    bool parking;         /* a host call asks to be parked as wait says */
-    _Atomic uint8_t kill; /* the signal that ends it; 0 for none */
+    bool paused, stopped;  /* held by a pause, by SIGSTOP */
+    uint8_t slow;          /* its turns do not end: so many must before it is as others */
+    _Atomic uint8_t limit; /* enum guest_limit: which one it is killed for */
+    _Atomic bool yield;    /* its turn is to end */
+    bool exited;           /* by proc_exit or proc_raise */
+    bool parking;          /* a host call asks to be parked as wait says */
+    _Atomic uint8_t kill;  /* the signal that ends it; 0 for none */
     _Atomic bool reopen_log;
     uint32_t exit_status;
-    uint32_t heap_at; /* place in the scheduler's heap plus 1 */
-    struct list link; /* run queue, the parked that are to be hibernated, or what has ended */
+    struct sched_timer timer; /* while it is PARKED or THROTTLED */
+    struct fair_item fair;
+    struct sched_group *group;     /* NULL for none */
+    struct sched_control *control; /* NULL for none */
+    struct list link;              /* the parked that are to be hibernated, or what has ended */
     struct guest_wait {
         int64_t deadline;        /* clock_mono_ns; INT64_MAX for none */
         int64_t since;           /* when the call began */
@@ -79,8 +90,10 @@ struct guest {
 
 enum guest_turn { GUEST_TURN_DONE, GUEST_TURN_YIELD, GUEST_TURN_PARK };
 
-/* Runs it for about one slice. The caller holds it (RUNNING). */
-enum guest_turn guest_run(struct guest *g);
+/* Runs it until then (clock_mono_ns), or until it is to yield. The caller holds it (RUNNING). */
+enum guest_turn guest_run(struct guest *g, int64_t until);
+/* Marks it to be killed for having reached limit, unless it is being killed already. */
+void guest_limit(struct guest *g, enum guest_limit limit);
 /* Ends it: describes why, flushes its log, gives its memory back. signal: what killed it, 0 where it is done. */
 void guest_end(struct guest *g, int signal);
 /* Frees what it has; it never ran, or has ended. */

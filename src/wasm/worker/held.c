@@ -181,6 +181,7 @@ static struct held *held_new(struct held_pod *pod)
         return NULL;
     h->pod = pod;
     h->guest.owner = h;
+    fair_item_init(&h->guest.fair, 0);
     h->guest.wait.deadline = INT64_MAX;
     h->guest.wasi.console = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
     list_init(&h->guest.link);

@@ -3,54 +3,27 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "wasm/worker/guest.h"
-#include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
+#include "wasm/worker/sched_own.h"
 
-enum { IDLE_TICKS = 25, EVENTS = 64, THREADS_MORE = 8 };
+enum { EVENTS = 64 };
 /* Waking costs about 50 us of CPU: too much for who sleeps for less. */
-#define REST_AFTER_NS (1 * NSEC_PER_SEC)
 #define REST_LEAST_NS (3 * NSEC_PER_SEC)
-#define STUCK_NS      (8 * NSEC_PER_MSEC)
 
-struct compute {   /* a compute thread */
-    int64_t began; /* its turn; 0 while it has none */
-    bool stuck;    /* in a turn that does not end: another thread may take its core's work */
-};
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t work, computing, rest;
-    struct list queue, ended;
-    struct list tired; /* PARKED for so long that they are to be hibernated, the longest first */
-    struct guest **heap;
-    uint32_t heap_count, heap_size;
-    struct compute *threads;
-    unsigned thread_count, cores;
-    unsigned running, stuck; /* threads in a turn, and those of them that are stuck */
-    uint64_t turns; /* counts up with every turn of a guest: the ticker sees whether it is needed */
-    int64_t sleeps_until; /* the control thread; 0 while awake */
-    int epoll;
-    struct sched_watch wake;
-    void (*on_ended)(struct guest *g);
-    void **garbage;
-    size_t garbage_count, garbage_size;
-} sched = {.lock = PTHREAD_MUTEX_INITIALIZER,
-           .work = PTHREAD_COND_INITIALIZER,
-           .computing = PTHREAD_COND_INITIALIZER,
-           .rest = PTHREAD_COND_INITIALIZER,
-           .tired = LIST_INIT(sched.tired),
-           .queue = LIST_INIT(sched.queue),
-           .ended = LIST_INIT(sched.ended)};
+struct sched sched = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                      .computing = PTHREAD_COND_INITIALIZER,
+                      .rest = PTHREAD_COND_INITIALIZER,
+                      .tired = LIST_INIT(sched.tired),
+                      .idle = LIST_INIT(sched.idle),
+                      .idle_slow = LIST_INIT(sched.idle_slow),
+                      .ended = LIST_INIT(sched.ended)};
 
 static void wake_control(void)
 {
@@ -59,68 +32,11 @@ static void wake_control(void)
         sched.sleeps_until = 0;
 }
 
-/* The heap of deadlines: the earliest is heap[0] */
-
-static void heap_put(uint32_t at, struct guest *g)
+void sched_timer_set(struct sched_timer *t, int64_t due)
 {
-    sched.heap[at] = g;
-    g->heap_at = at + 1;
-}
-
-static void heap_up(uint32_t at, struct guest *g)
-{
-    while (at && sched.heap[(at - 1) / 2]->wait.deadline > g->wait.deadline) {
-        heap_put(at, sched.heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
-    }
-    heap_put(at, g);
-}
-
-static void heap_down(uint32_t at, struct guest *g)
-{
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= sched.heap_count)
-            break;
-        if (child + 1 < sched.heap_count &&
-            sched.heap[child + 1]->wait.deadline < sched.heap[child]->wait.deadline)
-            child++;
-        if (sched.heap[child]->wait.deadline >= g->wait.deadline)
-            break;
-        heap_put(at, sched.heap[child]);
-        at = child;
-    }
-    heap_put(at, g);
-}
-
-static void heap_add(struct guest *g)
-{
-    if (sched.heap_count == sched.heap_size) {
-        uint32_t size = sched.heap_size ? 2 * sched.heap_size : 256;
-        struct guest **heap = reallocarray(sched.heap, size, sizeof(struct guest *));
-        if (!heap)
-            abort(); /* a sleeper that is never woken would be worse */
-        sched.heap = heap;
-        sched.heap_size = size;
-    }
-    heap_up(sched.heap_count++, g);
-    if (g->heap_at == 1 && g->wait.deadline < sched.sleeps_until)
+    heap_add(&sched.timers, due, &t->at);
+    if (t->at == 1 && due < sched.sleeps_until)
         wake_control();
-}
-
-static void heap_remove(struct guest *g)
-{
-    if (!g->heap_at)
-        return;
-    uint32_t at = g->heap_at - 1;
-    g->heap_at = 0;
-    struct guest *last = sched.heap[--sched.heap_count];
-    if (last == g)
-        return;
-    if (last->wait.deadline < g->wait.deadline)
-        heap_up(at, last);
-    else
-        heap_down(at, last);
 }
 
 /* States; the lock is held */
@@ -140,24 +56,69 @@ static void free_later(void *p)
     sched.garbage[sched.garbage_count++] = p;
 }
 
-static void enqueue(struct guest *g)
+static struct fair *queue_of(const struct guest *g, struct fair_group **ret_group)
 {
+    *ret_group = g->group && !g->slow ? &g->group->fair : NULL;
+    return g->slow ? &sched.slow : &sched.fair;
+}
+
+static void enqueue(struct guest *g, bool woken)
+{
+    struct fair_group *group;
+    struct fair *queue = queue_of(g, &group);
     g->state = GUEST_QUEUED;
-    list_append(&sched.queue, &g->link);
-    pthread_cond_signal(&sched.work);
+    fair_put(queue, &g->fair, group, woken);
+    compute_offer(g, woken);
 }
 
-static void make_ready(struct guest *g)
+static void dequeue(struct guest *g)
 {
-    if (g->paused)
+    struct fair_group *group;
+    struct fair *queue = queue_of(g, &group);
+    fair_remove(queue, &g->fair, group);
+}
+
+void sched_hold_group(struct sched_group *group, int64_t until)
+{
+    if (group->fair.held)
+        return;
+    fair_hold(&sched.fair, &group->fair, true);
+    sched_timer_set(&group->refill, until);
+}
+
+static void release_group(struct sched_group *group)
+{
+    fair_hold(&sched.fair, &group->fair, false);
+    struct fair_item *i =
+        group->fair.guests.items.count
+            ? container_of(group->fair.guests.items.entries[0].at, struct fair_item, at)
+            : NULL;
+    if (i)
+        compute_offer(container_of(i, struct guest, fair), true);
+}
+
+void sched_make_ready(struct guest *g, bool woken)
+{
+    int64_t now = clock_mono_ns();
+    if (g->paused || g->stopped) {
         g->state = GUEST_HELD;
-    else
-        enqueue(g);
+        return;
+    }
+    int64_t until = g->control ? fair_quota_until(&g->control->quota, now) : 0;
+    if (until) {
+        g->state = GUEST_THROTTLED;
+        sched_timer_set(&g->timer, until);
+        return;
+    }
+    until = g->group ? fair_quota_until(&g->group->fair.quota, now) : 0;
+    if (until)
+        sched_hold_group(g->group, until);
+    enqueue(g, woken);
 }
 
-static void stop_waiting(struct guest *g)
+void sched_stop_waiting(struct guest *g)
 {
-    heap_remove(g);
+    heap_remove(&sched.timers, &g->timer.at);
     for (unsigned i = 0; i < g->wait.count; i++) {
         g->wait.fds[i].guest = NULL;
         if (g->wait.fds[i].fd >= 0)
@@ -172,11 +133,11 @@ static void stop_waiting(struct guest *g)
 /* Its wait is over. */
 static void wait_ended(struct guest *g)
 {
-    stop_waiting(g);
+    sched_stop_waiting(g);
     if (g->state == GUEST_RESTING)
         g->due = true;
     else
-        make_ready(g);
+        sched_make_ready(g, true);
 }
 
 static void guest_ready(struct sched_watch *w, uint32_t events)
@@ -190,7 +151,7 @@ static void guest_ready(struct sched_watch *w, uint32_t events)
     pthread_mutex_unlock(&sched.lock);
 }
 
-static void park(struct guest *g)
+void sched_park(struct guest *g)
 {
     bool ready = g->wait.deadline <= clock_mono_ns();
     for (unsigned i = 0; i < g->wait.count; i++) {
@@ -204,13 +165,13 @@ static void park(struct guest *g)
         }
     }
     if (ready) {
-        stop_waiting(g);
-        make_ready(g);
+        sched_stop_waiting(g);
+        sched_make_ready(g, false);
         return;
     }
     g->state = GUEST_PARKED;
     if (g->wait.deadline != INT64_MAX)
-        heap_add(g);
+        sched_timer_set(&g->timer, g->wait.deadline);
     g->parked_ns = clock_mono_ns();
     if (g->wait.deadline - g->parked_ns < REST_LEAST_NS)
         return;
@@ -219,137 +180,19 @@ static void park(struct guest *g)
     list_append(&sched.tired, &g->link);
 }
 
-static void end_later(struct guest *g)
+void sched_end_later(struct guest *g)
 {
     g->state = GUEST_ENDED;
     list_append(&sched.ended, &g->link);
     wake_control();
 }
 
-/* Threads */
-
-static void end_turn(struct compute *self)
+void sched_finish(struct guest *g, int signal)
 {
-    sched.running--;
-    sched.stuck -= self->stuck;
-    *self = (struct compute){0};
-}
-
-static void run_one(struct compute *self, struct guest *g)
-{
-    g->state = GUEST_RUNNING;
-    self->began = clock_mono_ns();
-    if (!sched.running++)
-        pthread_cond_signal(&sched.computing);
-    sched.turns++;
     pthread_mutex_unlock(&sched.lock);
-    enum guest_turn turn = guest_run(g);
-    int signal = atomic_load(&g->kill);
-    if (turn == GUEST_TURN_DONE || signal)
-        guest_end(g, turn == GUEST_TURN_DONE ? 0 : signal);
+    guest_end(g, signal);
     pthread_mutex_lock(&sched.lock);
-    end_turn(self);
-    if (turn == GUEST_TURN_DONE || signal) {
-        end_later(g);
-    } else if (atomic_load(&g->kill)) { /* came while we took the lock */
-        enqueue(g);
-    } else if (turn == GUEST_TURN_PARK) {
-        park(g);
-    } else {
-        make_ready(g);
-    }
-}
-
-/* As many threads compute as there are cores, and one more for each that is stuck. */
-static void *compute(void *arg)
-{
-    pthread_mutex_lock(&sched.lock);
-    for (;;) {
-        struct guest *g = sched.running < sched.cores + sched.stuck
-                              ? list_first(&sched.queue, struct guest, link)
-                              : NULL;
-        if (!g) {
-            pthread_cond_wait(&sched.work, &sched.lock);
-            continue;
-        }
-        list_remove(&g->link);
-        run_one(arg, g);
-    }
-    return NULL;
-}
-
-static void look_for_stuck(void)
-{
-    int64_t now = clock_mono_ns();
-    for (unsigned i = 0; i < sched.thread_count; i++) {
-        struct compute *t = &sched.threads[i];
-        if (t->began && !t->stuck && now - t->began > STUCK_NS) {
-            t->stuck = true;
-            sched.stuck++;
-            pthread_cond_signal(&sched.work);
-        }
-    }
-}
-
-static void *tick(void *arg)
-{
-    (void)arg;
-    uint64_t seen = 0;
-    unsigned idle = 0;
-    for (;;) {
-        pthread_mutex_lock(&sched.lock);
-        idle = sched.running || seen != sched.turns ? 0 : idle + 1;
-        while (!sched.running && idle > IDLE_TICKS)
-            pthread_cond_wait(&sched.computing, &sched.lock);
-        seen = sched.turns;
-        look_for_stuck();
-        pthread_mutex_unlock(&sched.lock);
-        nanosleep(&(struct timespec){.tv_nsec = SCHED_TICK_MS * NSEC_PER_MSEC}, NULL);
-        runtime_tick();
-    }
-    return NULL;
-}
-
-/* The lock is held, but not while it packs. */
-static void rest_one(struct guest *g)
-{
-    list_remove(&g->link);
-    g->state = GUEST_RESTING;
-    g->due = false;
-    pthread_mutex_unlock(&sched.lock);
-    hibernate_guest(g);
-    pthread_mutex_lock(&sched.lock);
-    if (atomic_load(&g->kill)) {
-        stop_waiting(g);
-        enqueue(g);
-    } else if (g->due) {
-        make_ready(g);
-    } else {
-        g->state = GUEST_PARKED;
-    }
-}
-
-/* Hibernates what has been parked for long. */
-static void *rest(void *arg)
-{
-    (void)arg;
-    if (!hibernate_works())
-        return NULL;
-    pthread_mutex_lock(&sched.lock);
-    for (;;) {
-        struct guest *g = list_first(&sched.tired, struct guest, link);
-        int64_t left = g ? g->parked_ns + REST_AFTER_NS - clock_mono_ns() : 0;
-        if (!g) {
-            pthread_cond_wait(&sched.rest, &sched.lock);
-        } else if (left > 0) {
-            pthread_mutex_unlock(&sched.lock);
-            nanosleep(&(struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC}, NULL);
-            pthread_mutex_lock(&sched.lock);
-        } else {
-            rest_one(g);
-        }
-    }
-    return NULL;
+    sched_end_later(g);
 }
 
 static void wake_ready(struct sched_watch *w, uint32_t events)
@@ -360,7 +203,7 @@ static void wake_ready(struct sched_watch *w, uint32_t events)
         return;
 }
 
-static int start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err)
+int sched_start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err)
 {
     pthread_t thread;
     int r = pthread_create(&thread, NULL, fn, arg);
@@ -380,16 +223,8 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
     if (sched.epoll < 0 || sched.wake.fd < 0 || sched_watch_add(&sched.wake) < 0)
         return fail(err, errno, "set up the scheduler");
     sched.cores = threads ? threads : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-    sched.thread_count = sched.cores + THREADS_MORE;
-    sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
-    if (!sched.threads)
-        return fail(err, ENOMEM, "set up the scheduler");
-    int r = start_thread(tick, NULL, "tick", err);
-    if (!r)
-        r = start_thread(rest, NULL, "rest", err);
-    for (unsigned i = 0; !r && i < sched.thread_count; i++)
-        r = start_thread(compute, &sched.threads[i], "compute", err);
-    return r;
+    int r = sched_start_thread(sched_rest, NULL, "rest", err);
+    return r < 0 ? r : compute_init(err);
 }
 
 /* Control thread */
@@ -419,11 +254,62 @@ void sched_free_later(void *p)
     pthread_mutex_unlock(&sched.lock);
 }
 
+/* Takes it from where it waits: true where the caller is to end it, false where another thread holds it and will. */
+static bool seize(struct guest *g, int signal)
+{
+    if (!atomic_load(&g->kill))
+        atomic_store(&g->kill, (uint8_t)signal);
+    atomic_store(&g->yield, true);
+    switch (g->state) {
+    case GUEST_RUNNING:
+    case GUEST_RESTING:
+        compute_interrupt();
+        return false;
+    case GUEST_ENDED:
+        return false;
+    case GUEST_QUEUED:
+        dequeue(g);
+        break;
+    case GUEST_PARKED:
+    case GUEST_THROTTLED:
+        sched_stop_waiting(g);
+        break;
+    case GUEST_CREATED:
+    case GUEST_HELD:
+        break;
+    }
+    g->state = GUEST_RUNNING;
+    return true;
+}
+
+static void fire(struct sched_timer *t)
+{
+    struct guest *g;
+    heap_remove(&sched.timers, &t->at);
+    switch ((enum sched_timer_kind)t->kind) {
+    case TIMER_GUEST:
+        g = container_of(t, struct guest, timer);
+        if (g->state == GUEST_THROTTLED)
+            sched_make_ready(g, false);
+        else
+            wait_ended(g);
+        break;
+    case TIMER_GROUP:
+        release_group(container_of(t, struct sched_group, refill));
+        break;
+    case TIMER_WALL:
+        g = container_of(t, struct sched_control, wall)->guest;
+        guest_limit(g, GUEST_LIMIT_WALL);
+        if (seize(g, atomic_load(&g->kill)))
+            sched_finish(g, atomic_load(&g->kill));
+        break;
+    }
+}
+
 static void fire_timers(int64_t now)
 {
-    while (sched.heap_count && sched.heap[0]->wait.deadline <= now) {
-        wait_ended(sched.heap[0]);
-    }
+    while (sched.timers.count && sched.timers.entries[0].key <= now)
+        fire(container_of(sched.timers.entries[0].at, struct sched_timer, at));
 }
 
 static void tell_ended(void)
@@ -448,8 +334,8 @@ void sched_turn(int64_t max_ns)
     int64_t now = clock_mono_ns();
     fire_timers(now);
     int64_t until = now + max_ns;
-    if (sched.heap_count && sched.heap[0]->wait.deadline < until)
-        until = sched.heap[0]->wait.deadline;
+    if (sched.timers.count && sched.timers.entries[0].key < until)
+        until = sched.timers.entries[0].key;
     if (!list_empty(&sched.ended))
         until = now;
     sched.sleeps_until = until;
@@ -475,26 +361,19 @@ void sched_turn(int64_t max_ns)
 void sched_start(struct guest *g)
 {
     pthread_mutex_lock(&sched.lock);
-    make_ready(g);
+    if (g->control && g->control->wall_limit)
+        sched_timer_set(&g->control->wall, clock_mono_ns() + g->control->wall_limit);
+    sched_make_ready(g, true);
     pthread_mutex_unlock(&sched.lock);
 }
 
 bool sched_kill(struct guest *g, int signal)
 {
     pthread_mutex_lock(&sched.lock);
-    bool ours = g->state != GUEST_RUNNING && g->state != GUEST_RESTING && g->state != GUEST_ENDED;
-    if (g->state == GUEST_PARKED)
-        stop_waiting(g);
-    atomic_store(&g->kill, (uint8_t)signal);
-    if (ours) {
-        list_remove(&g->link);
-        g->state = GUEST_RUNNING;
-    }
+    bool ours = seize(g, signal);
     pthread_mutex_unlock(&sched.lock);
-    if (!ours) {
-        runtime_tick();
+    if (!ours)
         return false;
-    }
     guest_end(g, signal);
     pthread_mutex_lock(&sched.lock);
     g->state = GUEST_ENDED;
@@ -502,19 +381,34 @@ bool sched_kill(struct guest *g, int signal)
     return true;
 }
 
-void sched_pause(struct guest *g, bool paused)
+void sched_pause(struct guest *g, enum sched_hold hold, bool on)
 {
     pthread_mutex_lock(&sched.lock);
-    g->paused = paused;
-    if (paused && g->state == GUEST_QUEUED) {
-        list_remove(&g->link);
+    *(hold == SCHED_PAUSED ? &g->paused : &g->stopped) = on;
+    bool held = g->paused || g->stopped;
+    if (held && g->state == GUEST_QUEUED) {
+        dequeue(g);
         g->state = GUEST_HELD;
-    } else if (!paused && g->state == GUEST_HELD) {
-        enqueue(g);
+    } else if (held && g->state == GUEST_THROTTLED) {
+        sched_stop_waiting(g);
+        g->state = GUEST_HELD;
+    } else if (held && g->state == GUEST_RUNNING) {
+        atomic_store(&g->yield, true);
+        compute_interrupt();
+    } else if (!held && g->state == GUEST_HELD) {
+        sched_make_ready(g, true);
     }
     pthread_mutex_unlock(&sched.lock);
-    if (paused)
-        runtime_tick();
+}
+
+uint64_t sched_cpu_ns(struct guest *g)
+{
+    pthread_mutex_lock(&sched.lock);
+    uint64_t ns = atomic_load(&g->cpu_ns);
+    if (g->state == GUEST_RUNNING)
+        ns += (uint64_t)compute_spent(g);
+    pthread_mutex_unlock(&sched.lock);
+    return ns;
 }
 
 bool sched_with(struct guest *g, void (*fn)(struct guest *g, void *arg), void *arg)

@@ -171,7 +171,7 @@ static void stats(struct connection *c, uint32_t tag, struct held *h)
     struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, tag);
     wire_put_number(&w, 0);
     wire_put_text(&w, "");
-    wire_put_number(&w, (int64_t)atomic_load(&h->guest.cpu_ns));
+    wire_put_number(&w, (int64_t)sched_cpu_ns(&h->guest));
     wire_put_number(&w, (int64_t)memory);
     wire_put_number(&w, (int64_t)h->guest.limits.memory);
     wire_end(&w);
@@ -207,7 +207,7 @@ static int serve_held(struct wire_reader *r, struct error *err)
         held_remove(h);
         return 0;
     case WIRE_PAUSE:
-        sched_pause(&h->guest, wire_number(r));
+        sched_pause(&h->guest, SCHED_PAUSED, wire_number(r));
         return 0;
     case WIRE_UPDATE:
         return fail_plain(err, EOPNOTSUPP,

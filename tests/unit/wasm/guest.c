@@ -99,6 +99,21 @@ static int nap(const char *ms)
     return 0;
 }
 
+/* How late each wake from a timer comes. */
+static int late(long ms, long count)
+{
+    for (long i = 0; i < count; i++) {
+        struct timespec before, after, left = {ms / 1000, ms % 1000 * 1000000};
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        nanosleep(&left, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        long long ns = (after.tv_sec - before.tv_sec) * 1000000000ll +
+                       (after.tv_nsec - before.tv_nsec) - ms * 1000000ll;
+        printf("late %lld\n", ns);
+    }
+    return 0;
+}
+
 static int beat(const char *ms)
 {
     for (int i = 1;; i++) {
@@ -183,6 +198,8 @@ int main(int argc, char **argv)
         return kind(a);
     if (!strcmp(job, "sleep"))
         return nap(a);
+    if (!strcmp(job, "late"))
+        return late(atol(a), atol(b));
     if (!strcmp(job, "beat"))
         return beat(a);
     if (!strcmp(job, "spin"))

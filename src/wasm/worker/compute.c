@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The threads that run guests, and the ticker. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/worker/runtime.h"
+#include "wasm/worker/sched_own.h"
+
+/* SPARE: how many turns may be stuck before one has to end. SLOW_TURNS: how many in a row must end in time before a guest that
+ * was stuck is as the others again. */
+enum { SPARE = 16, SLOW_TURNS = 16, SLOW_NICE = 5, IDLE_TICKS = 25 };
+#define SLICE_NS    (SCHED_SLICE_MS * NSEC_PER_MSEC)
+#define STUCK_NS    (8 * NSEC_PER_MSEC)
+#define SLOW_CPU_NS (3 * SLICE_NS)
+#define PREEMPT_NS  (NSEC_PER_MSEC / 4) /* the least turn */
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+void compute_interrupt(void)
+{
+    runtime_tick();
+}
+
+/* Work for threads */
+
+static void wake(struct list *idle, unsigned *awake)
+{
+    struct compute *t = list_first(idle, struct compute, idle);
+    if (!t)
+        return;
+    list_remove(&t->idle);
+    t->awake = true;
+    ++*awake;
+    pthread_cond_signal(&t->wake);
+}
+
+/* Ends the turn that has had the most, where g has had less. */
+static void preempt(const struct guest *g)
+{
+    struct compute *worst = NULL;
+    int64_t now = clock_mono_ns(), most = 0;
+    for (unsigned i = 0; i < sched.thread_count; i++) {
+        struct compute *t = &sched.threads[i];
+        if (!t->guest || t->slow || t->stuck || atomic_load(&t->guest->yield))
+            continue;
+        const struct fair_item *item =
+            t->guest->group ? &t->guest->group->fair.item : &t->guest->fair;
+        int64_t v = item->virtual + fair_scale(now - t->began, item);
+        if (now - t->began >= PREEMPT_NS && (!worst || v - most > 0)) {
+            worst = t;
+            most = v;
+        }
+    }
+    if (!worst || most - fair_virtual(&g->fair, g->group ? &g->group->fair : NULL) <= 0)
+        return;
+    atomic_store(&worst->guest->yield, true);
+    compute_interrupt();
+}
+
+void compute_offer(const struct guest *g, bool woken)
+{
+    if (g->slow) {
+        if (sched.awake_slow < sched.cores)
+            wake(&sched.idle_slow, &sched.awake_slow);
+    } else if (sched.awake < sched.cores + sched.stuck) {
+        wake(&sched.idle, &sched.awake);
+    } else if (woken) {
+        preempt(g);
+    }
+}
+
+/* Turns */
+
+static struct guest *next(struct compute *self)
+{
+    int64_t now = clock_mono_ns();
+    for (;;) {
+        struct fair_item *i = fair_take(self->slow ? &sched.slow : &sched.fair);
+        if (!i)
+            return NULL;
+        struct guest *g = container_of(i, struct guest, fair);
+        /* other guests of the pod may have used its quota up meanwhile */
+        int64_t until = g->group ? fair_quota_until(&g->group->fair.quota, now) : 0;
+        if (!until)
+            return g;
+        if (self->slow) {
+            g->state = GUEST_THROTTLED;
+            sched_timer_set(&g->timer, until);
+        } else {
+            fair_put(&sched.fair, &g->fair, &g->group->fair, false);
+            sched_hold_group(g->group, until);
+        }
+    }
+}
+
+static void begin_turn(struct compute *self, struct guest *g)
+{
+    g->state = GUEST_RUNNING;
+    atomic_store(&g->yield, atomic_load(&g->kill) != 0);
+    self->guest = g;
+    self->reserved = g->control ? fair_quota_reserve(&g->control->quota, SLICE_NS) : SLICE_NS;
+    if (g->group)
+        self->reserved = fair_quota_reserve(&g->group->fair.quota, self->reserved);
+    self->began = clock_mono_ns();
+    self->until = self->began + self->reserved;
+    self->cpu_began = clock_ns(self->clock);
+    if (!sched.running++)
+        pthread_cond_signal(&sched.computing);
+    sched.turns++;
+}
+
+static void charge(struct compute *self, struct guest *g, int64_t ns)
+{
+    struct sched_group *group = g->group;
+    atomic_fetch_add(&g->cpu_ns, (uint64_t)ns);
+    if (self->slow)
+        fair_charge(&sched.slow, &g->fair, NULL, ns);
+    else
+        fair_charge(&sched.fair, &g->fair, group ? &group->fair : NULL, ns);
+    if (g->control)
+        fair_quota_charge(&g->control->quota, self->reserved, ns);
+    if (group)
+        fair_quota_charge(&group->fair.quota, self->reserved, ns);
+}
+
+static void end_turn(struct compute *self, struct guest *g)
+{
+    int64_t ns = clock_ns(self->clock) - self->cpu_began;
+    charge(self, g, ns);
+    if (ns > SLOW_CPU_NS)
+        g->slow = SLOW_TURNS;
+    else if (g->slow)
+        g->slow--;
+    if (g->control && g->control->cpu_limit && atomic_load(&g->cpu_ns) >= g->control->cpu_limit)
+        guest_limit(g, GUEST_LIMIT_CPU);
+    self->guest = NULL;
+    sched.running--;
+    sched.stuck -= self->stuck;
+    self->stuck = false;
+}
+
+static void run_one(struct compute *self, struct guest *g)
+{
+    begin_turn(self, g);
+    pthread_mutex_unlock(&sched.lock);
+    enum guest_turn turn = guest_run(g, self->until);
+    pthread_mutex_lock(&sched.lock);
+    end_turn(self, g);
+    if (turn == GUEST_TURN_DONE)
+        sched_finish(g, 0);
+    else if (atomic_load(&g->kill))
+        sched_finish(g, atomic_load(&g->kill));
+    else if (turn == GUEST_TURN_PARK)
+        sched_park(g);
+    else
+        sched_make_ready(g, false);
+}
+
+static void idle(struct compute *self)
+{
+    --*(self->slow ? &sched.awake_slow : &sched.awake);
+    self->awake = false;
+    list_append((self->slow ? &sched.idle_slow : &sched.idle)->next, &self->idle);
+    while (!self->awake)
+        pthread_cond_wait(&self->wake, &sched.lock);
+}
+
+/* As many threads compute as there are cores, and one more for each that is stuck; and as many slow ones. */
+static void *compute(void *arg)
+{
+    struct compute *self = arg;
+    pthread_mutex_lock(&sched.lock);
+    self->clock = CLOCK_THREAD_CPUTIME_ID;
+    pthread_getcpuclockid(pthread_self(), &self->clock);
+    self->tid = gettid();
+    if (self->slow)
+        setpriority(PRIO_PROCESS, (id_t)self->tid, SLOW_NICE);
+    for (;;) {
+        struct guest *g =
+            self->slow || sched.awake <= sched.cores + sched.stuck ? next(self) : NULL;
+        if (g)
+            run_one(self, g);
+        else
+            idle(self);
+    }
+    return NULL;
+}
+
+int64_t compute_spent(const struct guest *g)
+{
+    for (unsigned i = 0; i < sched.thread_count; i++)
+        if (sched.threads[i].guest == g)
+            return clock_ns(sched.threads[i].clock) - sched.threads[i].cpu_began;
+    return 0;
+}
+
+/* Ticker */
+
+static void look_for_stuck(struct compute *t, int64_t now)
+{
+    if (t->slow || t->stuck || now - t->until < STUCK_NS)
+        return;
+    t->stuck = true;
+    sched.stuck++;
+    wake(&sched.idle, &sched.awake);
+}
+
+/* Whether a turn is over; *ret_next: when to look again. */
+static bool look_at_turns(int64_t *ret_next)
+{
+    int64_t now = clock_mono_ns();
+    bool due = false;
+    *ret_next = now + SLICE_NS;
+    for (unsigned i = 0; i < sched.thread_count; i++) {
+        struct compute *t = &sched.threads[i];
+        if (!t->guest)
+            continue;
+        if (t->until <= now) {
+            due = true;
+            look_for_stuck(t, now);
+        } else if (t->until < *ret_next) {
+            *ret_next = t->until;
+        }
+    }
+    return due;
+}
+
+static void *tick(void *arg)
+{
+    (void)arg;
+    uint64_t seen = 0;
+    unsigned idle_ticks = 0;
+    for (;;) {
+        int64_t at;
+        pthread_mutex_lock(&sched.lock);
+        idle_ticks = sched.running || seen != sched.turns ? 0 : idle_ticks + 1;
+        while (!sched.running && idle_ticks > IDLE_TICKS)
+            pthread_cond_wait(&sched.computing, &sched.lock);
+        seen = sched.turns;
+        bool due = look_at_turns(&at);
+        pthread_mutex_unlock(&sched.lock);
+        if (due)
+            compute_interrupt();
+        struct timespec t = {at / NSEC_PER_SEC, at % NSEC_PER_SEC};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+    }
+    return NULL;
+}
+
+int compute_init(struct error *err)
+{
+    sched.thread_count = 2 * sched.cores + SPARE;
+    sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
+    if (!sched.threads)
+        return fail(err, ENOMEM, "set up the scheduler");
+    int r = sched_start_thread(tick, NULL, "tick", err);
+    for (unsigned i = 0; !r && i < sched.thread_count; i++) {
+        struct compute *t = &sched.threads[i];
+        pthread_cond_init(&t->wake, NULL);
+        list_init(&t->idle);
+        t->awake = true;
+        t->slow = i < sched.cores;
+        pthread_mutex_lock(&sched.lock);
+        ++*(t->slow ? &sched.awake_slow : &sched.awake);
+        pthread_mutex_unlock(&sched.lock);
+        r = sched_start_thread(compute, t, t->slow ? "compute-slow" : "compute", err);
+    }
+    return r;
+}

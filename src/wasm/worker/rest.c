@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread that hibernates guests which have been parked for long. */
+#include <time.h>
+
+#include "base/base.h"
+#include "wasm/worker/hibernate.h"
+#include "wasm/worker/sched_own.h"
+
+#define REST_AFTER_NS (1 * NSEC_PER_SEC)
+
+/* The lock is held, but not while it packs. */
+static void rest_one(struct guest *g)
+{
+    list_remove(&g->link);
+    g->state = GUEST_RESTING;
+    g->due = false;
+    pthread_mutex_unlock(&sched.lock);
+    hibernate_guest(g);
+    pthread_mutex_lock(&sched.lock);
+    if (atomic_load(&g->kill)) {
+        sched_stop_waiting(g);
+        sched_finish(g, atomic_load(&g->kill));
+    } else if (g->due) {
+        sched_make_ready(g, true);
+    } else {
+        g->state = GUEST_PARKED;
+    }
+}
+
+void *sched_rest(void *arg)
+{
+    (void)arg;
+    if (!hibernate_works())
+        return NULL;
+    pthread_mutex_lock(&sched.lock);
+    for (;;) {
+        struct guest *g = list_first(&sched.tired, struct guest, link);
+        int64_t left = g ? g->parked_ns + REST_AFTER_NS - clock_mono_ns() : 0;
+        if (!g) {
+            pthread_cond_wait(&sched.rest, &sched.lock);
+        } else if (left > 0) {
+            pthread_mutex_unlock(&sched.lock);
+            nanosleep(&(struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC}, NULL);
+            pthread_mutex_lock(&sched.lock);
+        } else {
+            rest_one(g);
+        }
+    }
+    return NULL;
+}

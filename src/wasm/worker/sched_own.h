@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the scheduler's files: sched.c has the states and the control thread, compute.c the threads that run guests, rest.c the one
+ * that hibernates them. All of struct sched is the lock's, and functions are called with the lock held, unless they say otherwise. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "wasm/worker/fair.h"
+#include "wasm/worker/guest.h"
+#include "wasm/worker/sched.h"
+
+enum sched_timer_kind { TIMER_GUEST, TIMER_WALL, TIMER_GROUP };
+
+struct sched_group {
+    struct fair_group fair;
+    struct sched_timer refill; /* while it is held */
+    unsigned users;
+};
+
+struct sched_control {
+    struct fair_quota quota;
+    uint64_t cpu_limit; /* ns; 0 for none */
+    int64_t wall_limit;
+    struct sched_timer wall;
+    struct guest *guest;
+};
+
+struct compute { /* a compute thread */
+    pthread_cond_t wake;
+    struct list idle; /* sched.idle, or sched.idle_slow */
+    bool awake;
+    bool slow;            /* for guests whose turns do not end */
+    bool stuck;           /* in a turn that does not end: another thread may take its core's work */
+    struct guest *guest;  /* whose turn it is; NULL */
+    int64_t began, until; /* of the turn */
+    int64_t reserved;     /* of quotas */
+    int64_t cpu_began;    /* of the thread's own clock */
+    clockid_t clock;
+    pid_t tid;
+};
+
+extern struct sched {
+    pthread_mutex_t lock;
+    pthread_cond_t computing, rest;
+    struct fair fair, slow; /* run queues; slow: of guests whose turns do not end */
+    struct list ended;
+    struct list tired; /* PARKED for so long that they are to be hibernated, the longest first */
+    struct heap timers;
+    struct compute *threads;
+    unsigned thread_count, cores;
+    struct list idle, idle_slow; /* threads, the one that computed last first */
+    unsigned awake, awake_slow;  /* threads that are not idle */
+    unsigned running, stuck;     /* threads in a turn, and those of them that are stuck */
+    uint64_t turns;              /* counts up with every turn of a guest */
+    int64_t sleeps_until;        /* the control thread; 0 while awake */
+    int epoll;
+    struct sched_watch wake;
+    void (*on_ended)(struct guest *g);
+    void **garbage;
+    size_t garbage_count, garbage_size;
+} sched;
+
+/* sched.c */
+void sched_timer_set(struct sched_timer *t, int64_t due);
+/* As its turn has ended: where it goes from RUNNING. */
+void sched_park(struct guest *g);
+/* woken: it waited for something else than its turn. */
+void sched_make_ready(struct guest *g, bool woken);
+/* Its waits are over. */
+void sched_stop_waiting(struct guest *g);
+void sched_end_later(struct guest *g);
+void sched_hold_group(struct sched_group *group, int64_t until);
+/* Ends one that the caller holds, without the lock while it does so. */
+void sched_finish(struct guest *g, int signal);
+
+/* compute.c */
+int compute_init(struct error *err);
+/* g has come into a queue: somebody takes it soon. */
+void compute_offer(const struct guest *g, bool woken);
+/* Ends all turns that are asked to, or due. Any thread. */
+void compute_interrupt(void);
+/* ns of the turn of g that is under way. */
+int64_t compute_spent(const struct guest *g);
+
+/* rest.c */
+void *sched_rest(void *arg);
+
+int sched_start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err);
