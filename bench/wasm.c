@@ -135,7 +135,8 @@ static void prepare(const char *module)
     struct wasm_options options = {.dir = bench.dir,
                                    .worker = worker,
                                    .pods_per_worker = WASM_PODS_PER_WORKER,
-                                   .memory_limit = WASM_MEMORY_LIMIT};
+                                   .memory_limit = WASM_MEMORY_LIMIT,
+                                   .cache_size = WASM_CACHE_SIZE};
     if (wasm_new(&bench.wasm, &options, &err) < 0 ||
         sandboxer_new(&bench.sandboxer, &wasm_technique, bench.wasm, "none", &err) < 0)
         die(&err);

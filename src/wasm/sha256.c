@@ -2,7 +2,6 @@
 #include "wasm/sha256.h"
 
 #include <endian.h>
-#include <stdio.h>
 #include <string.h>
 
 static const uint32_t round_constants[64] = {
@@ -97,6 +96,10 @@ void sha256_of(const void *data, size_t len, uint8_t digest[SHA256_LEN])
 
 void sha256_hex(const uint8_t digest[SHA256_LEN], char text[SHA256_HEX])
 {
-    for (int i = 0; i < SHA256_LEN; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < SHA256_LEN; i++) {
+        text[2 * i] = digits[digest[i] >> 4];
+        text[2 * i + 1] = digits[digest[i] & 15];
+    }
+    text[SHA256_HEX - 1] = 0;
 }

@@ -29,10 +29,12 @@ struct wasm_options {
     unsigned pods_per_worker;
     unsigned threads;      /* of a worker; 0: as many as cores */
     uint64_t memory_limit; /* bytes of linear memory of a container whose spec has no limit */
+    uint64_t cache_size;   /* bytes of compiled modules that are kept */
 };
 
 enum { WASM_PODS_PER_WORKER = 50000 };
 #define WASM_MEMORY_LIMIT (UINT64_C(1) << 30)
+#define WASM_CACHE_SIZE   (UINT64_C(1) << 30)
 
 struct wasm; /* the supervisor: sandboxer_run()'s t */
 /* Strings of options are copied. */

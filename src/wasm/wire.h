@@ -5,7 +5,7 @@
  * A connection begins with the byte 0 (else it is one of attach, whose token is text). A frame is the length of what follows (4
  * bytes), a type, a tag (4 bytes) and fields: numbers as 8 bytes, strings and bytes as a length of 4 and their bytes and a NUL,
  * lists as a count of 4 and their strings. Little endian, as both are. Each request is answered by one REPLY with its
- * tag: code, message, and what the request asks for. */
+ * tag: code, message, and what the request asks for. A descriptor comes with the first byte of the frame that it belongs to. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,17 +22,18 @@ enum wire_type {
         1, /* version; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
     WIRE_SANDBOX_ADD,    /* id, record */
     WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
-    WIRE_CREATE,         /* see wire_create.h. -EUSERS: no more busy ones */
-    WIRE_START,          /* id */
-    WIRE_SIGNAL,         /* id, signal */
-    WIRE_REMOVE,         /* id */
-    WIRE_PAUSE,          /* id, paused */
-    WIRE_UPDATE,         /* id, memory limit */
-    WIRE_STATS,          /* id. Reply: cpu ns, memory, limit */
-    WIRE_CLOSE_STDIN,    /* id */
-    WIRE_REOPEN_LOG,     /* id */
-    WIRE_ATTACH,         /* id, token, streams (1 out, 2 err) */
-    WIRE_RETIRE,         /* end as soon as nothing is held */
+    WIRE_CREATE, /* see wire_create.h. -ENOKEY: has not its module. -EUSERS: no more busy ones */
+    WIRE_MODULE, /* digest, profile, with a descriptor of the compiled file */
+    WIRE_START,  /* id */
+    WIRE_SIGNAL, /* id, signal */
+    WIRE_REMOVE, /* id */
+    WIRE_PAUSE,  /* id, paused */
+    WIRE_UPDATE, /* id, memory limit */
+    WIRE_STATS,  /* id. Reply: cpu ns, memory, limit */
+    WIRE_CLOSE_STDIN, /* id */
+    WIRE_REOPEN_LOG,  /* id */
+    WIRE_ATTACH,      /* id, token, streams (1 out, 2 err) */
+    WIRE_RETIRE,      /* end as soon as nothing is held */
     /* from the worker */
     WIRE_REPLY,   /* code, message, ... */
     WIRE_SANDBOX, /* an item: id, record */

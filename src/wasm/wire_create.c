@@ -13,9 +13,8 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_text(&w, c->sandbox_id);
     wire_put_text(&w, c->id);
     wire_put_bytes(&w, c->record, c->record_len);
-    wire_put_text(&w, c->module);
-    wire_put_bytes(&w, c->digest, sizeof c->digest);
-    wire_put_number(&w, c->profile);
+    wire_put_bytes(&w, c->module.digest, sizeof c->module.digest);
+    wire_put_number(&w, c->module.profile);
     wire_put_list(&w, c->args);
     wire_put_list(&w, c->env);
     wire_put_text(&w, c->in);
@@ -41,12 +40,11 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     size_t len;
     *c = (struct wire_create){.sandbox_id = wire_text(r), .id = wire_text(r)};
     c->record = wire_bytes(r, &c->record_len);
-    c->module = wire_text(r);
     const char *digest = wire_bytes(r, &len);
-    if (len != sizeof c->digest)
+    if (len != sizeof c->module.digest)
         return -EPROTO;
-    memcpy(c->digest, digest, len);
-    c->profile = wire_number(r) == WASM_BUSY ? WASM_BUSY : WASM_DENSE;
+    memcpy(c->module.digest, digest, len);
+    c->module.profile = wire_number(r) == WASM_BUSY ? WASM_BUSY : WASM_DENSE;
     c->args = wire_list(r);
     c->env = wire_list(r);
     c->in = wire_text(r);

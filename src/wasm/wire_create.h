@@ -3,8 +3,7 @@
  * the frame when read. */
 #pragma once
 
-#include "wasm/profile.h"
-#include "wasm/sha256.h"
+#include "wasm/compiled.h"
 #include "wasm/wire.h"
 
 struct wire_mount {
@@ -19,9 +18,7 @@ struct wire_create {
     const char *sandbox_id, *id;
     const void *record;
     size_t record_len;
-    const char *module; /* the compiled file's path */
-    uint8_t digest[SHA256_LEN];
-    enum wasm_profile profile; /* that it was compiled for */
+    struct compiled_key module;
     char **args, **env;
     const char *in, *out, *err; /* addresses */
     uint64_t memory_limit;

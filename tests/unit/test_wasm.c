@@ -349,13 +349,30 @@ static int compiled_for(const char *profile)
 
 #define BUSY ",\"annotations\":{\"warren.wasm/profile\":\"busy\"}"
 
-static uint32_t run_with(const char *more, const char *const *args, char **out)
+static uint32_t run_in(const char *pod, const char *more, const char *const *args, char **out)
 {
     static int count; /* a log of its own each */
     char id[16];
     snprintf(id, sizeof id, "profile%d", count++);
-    struct container_spec c = {.pod = "pod", .id = id, .args = args, .more = more};
+    struct container_spec c = {.pod = pod, .id = id, .args = args, .more = more};
     return container_run(&c, out);
+}
+
+static uint32_t run_with(const char *more, const char *const *args, char **out)
+{
+    return run_in("pod", more, args, out);
+}
+
+/* In a worker that has no module yet. */
+static void run_anew(const char *more, const char *const *args)
+{
+    static int count;
+    char pod[16];
+    autofree char *out = NULL;
+    snprintf(pod, sizeof pod, "anew%d", count++);
+    pod_start(pod, pod);
+    run_in(pod, more, args, &out);
+    pod_remove(pod);
 }
 
 static void busy(void)
@@ -406,19 +423,16 @@ static void chosen(void)
         {"\"cpu\":{\"shares\":1024}", true},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        autofree char *out = NULL;
         autofree char *more = str_format(",\"linux\":{\"resources\":{%s}}", cases[i].resources);
         autofree char *files = str_format("rm -f %s/cache/*", pods.dir);
         assert_int_equal(system(files), 0);
-        run_with(more, ARGS("/recurse.wasm"), &out);
+        run_anew(more, ARGS("/recurse.wasm"));
         assert_int_equal(compiled_for("busy"), cases[i].busy);
         assert_int_equal(compiled_for("dense"), !cases[i].busy);
     }
-    autofree char *out = NULL;
-    run_with(",\"annotations\":{\"warren.wasm/profile\":\"dense\"}", ARGS("/large.wasm"), &out);
+    run_anew(",\"annotations\":{\"warren.wasm/profile\":\"dense\"}", ARGS("/large.wasm"));
     assert_int_equal(compiled_for("dense"), 1);
-    autofree char *out2 = NULL;
-    run_with("", ARGS("/large.wasm"), &out2);
+    run_anew("", ARGS("/large.wasm"));
     assert_int_equal(compiled_for("busy"), 2); /* its memory begins with 64 MiB */
     struct error err = {0};
     struct container_spec c = {.pod = "pod",

@@ -46,9 +46,7 @@ static struct wire_create example(struct wire_mount mounts[2])
                                 .id = "container",
                                 .record = "a\0b",
                                 .record_len = 3,
-                                .module = "/m",
-                                .digest = {1, 2, 3},
-                                .profile = WASM_BUSY,
+                                .module = {{1, 2, 3}, WASM_BUSY},
                                 .args = args,
                                 .in = "",
                                 .out = "log+cri:///x",
@@ -75,7 +73,7 @@ static void what_is_asked_arrives(void **state)
     assert_string_equal(out.id, "container");
     assert_int_equal(out.record_len, 3);
     assert_memory_equal(out.record, "a\0b", 3);
-    assert_int_equal(out.profile, WASM_BUSY);
+    assert_int_equal(out.module.profile, WASM_BUSY);
     assert_int_equal(out.memory_limit, UINT64_C(1) << 40);
     assert_int_equal(strv_len(out.args), 2);
     assert_string_equal(out.args[1], "");

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/compiled.h"
 #include "wasm/files/files.h"
 #include "wasm/worker/busy.h"
-#include "wasm/worker/compile.h"
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/worker.h"

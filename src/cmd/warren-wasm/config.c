@@ -53,10 +53,14 @@ static int set(struct wasm_options *o, const char *key, struct json_object *v, s
         r = number(key, v, 65536, INT64_C(4) << 30, &n, err);
         if (!r)
             o->memory_limit = (uint64_t)n;
+    } else if (str_eq(key, "cache-size")) {
+        r = number(key, v, 0, INT64_MAX, &n, err);
+        if (!r)
+            o->cache_size = (uint64_t)n;
     } else {
         r = fail_plain(err, EINVAL,
-                       "'%s' is no key of this file: they are tenant, pods-per-worker, threads and "
-                       "memory-limit",
+                       "'%s' is no key of this file: they are tenant, pods-per-worker, threads, "
+                       "memory-limit and cache-size",
                        key);
     }
     return r;

@@ -12,15 +12,16 @@
 
 static int usage(int status)
 {
-    fputs("Usage: warren-wasm --listen SOCKET --dir DIR [--log-level LEVEL] [--config FILE]\n"
-          "Runs pods of WebAssembly modules: containerd's Sandbox and Task APIs, and Warren's "
-          "extension, on SOCKET.\n\n"
-          "  --listen SOCKET      where engines connect\n"
-          "  --dir DIR            state, compiled modules, the workers' sockets\n"
-          "  --log-level LEVEL    debug, info, warn or error (info)\n"
-          "  --config FILE        JSON: tenant, pods-per-worker, threads, memory-limit\n"
-          "  --help, --version\n",
-          status ? stderr : stdout);
+    fputs(
+        "Usage: warren-wasm --listen SOCKET --dir DIR [--log-level LEVEL] [--config FILE]\n"
+        "Runs pods of WebAssembly modules: containerd's Sandbox and Task APIs, and Warren's "
+        "extension, on SOCKET.\n\n"
+        "  --listen SOCKET      where engines connect\n"
+        "  --dir DIR            state, compiled modules, the workers' sockets\n"
+        "  --log-level LEVEL    debug, info, warn or error (info)\n"
+        "  --config FILE        JSON: tenant, pods-per-worker, threads, memory-limit, cache-size\n"
+        "  --help, --version\n",
+        status ? stderr : stdout);
     return status;
 }
 
@@ -59,7 +60,8 @@ static int run(const char *listen, const char *dir, const char *config, struct e
     struct wasm_options options = {.dir = full,
                                    .worker = worker,
                                    .pods_per_worker = WASM_PODS_PER_WORKER,
-                                   .memory_limit = WASM_MEMORY_LIMIT};
+                                   .memory_limit = WASM_MEMORY_LIMIT,
+                                   .cache_size = WASM_CACHE_SIZE};
     int r = config ? config_read(config, &options, err) : 0;
     if (!r)
         r = wasm_new(&w, &options, err);

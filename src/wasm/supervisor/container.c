@@ -18,6 +18,7 @@
 void prepared_done(struct prepared *p)
 {
     arena_done(&p->arena);
+    close_fd(&p->module);
 }
 
 static int read_spec(const struct process *p, struct arena *a, struct oci_spec **ret,
@@ -172,32 +173,24 @@ static int open_module(const struct wire_create *c, const char *name, const char
     return 0;
 }
 
-/* args and env, checked, and the module compiled. */
-static int prepare_process(struct wasm *w, const struct oci_spec *spec, bool dense, struct arena *a,
-                           struct wire_create *c, struct error *err)
+/* args and env, checked, and which module it is, for which profile. */
+static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct prepared *p,
+                           struct error *err)
 {
+    struct wire_create *c = p->create;
     const struct oci_process *process = spec->process;
-    struct cache_module known;
+    struct module_info module;
     if (!process || !process->args || !process->args[0])
         return fail_plain(err, EINVAL, "process.args: the container has no command");
-    autoclose int fd = -1;
-    autofree char *module = NULL;
-    int r = open_module(c, process->args[0], str_or_empty(process->cwd), &fd, err);
-    if (!r)
-        r = cache_look(w->cache, fd, process->args[0], &known, err);
-    if (!r)
-        r = choose_profile(spec, known.memory, &c->profile, err);
-    if (dense)
-        c->profile = WASM_DENSE;
-    if (!r)
-        r = cache_get(w->cache, fd, process->args[0], &known, c->profile, &module, err);
-    if (r < 0)
-        return r;
-    memcpy(c->digest, known.digest, SHA256_LEN);
-    c->module = arena_strdup(a, module);
     c->args = process->args;
     c->env = process->env;
-    return 0;
+    int r = open_module(c, process->args[0], str_or_empty(process->cwd), &p->module, err);
+    if (!r)
+        r = cache_look(w->cache, p->module, process->args[0], &module, err);
+    if (r < 0)
+        return r;
+    memcpy(c->module.digest, module.digest, SHA256_LEN);
+    return choose_profile(spec, module.memory, &c->module.profile, err);
 }
 
 static uint64_t memory_limit(const struct wasm *w, const struct oci_spec *spec)
@@ -208,10 +201,11 @@ static uint64_t memory_limit(const struct wasm *w, const struct oci_spec *spec)
 }
 
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
-                      bool dense, struct prepared *ret, struct error *err)
+                      struct prepared *ret, struct error *err)
 {
     struct arena *a = &ret->arena;
     struct oci_spec *spec;
+    *ret = (struct prepared){.module = -1};
     int r = read_spec(p, a, &spec, err);
     if (r < 0)
         return r;
@@ -235,5 +229,5 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
         return r;
     c->mount_count = 1;
     describe_mounts(a, spec, c);
-    return prepare_process(w, spec, dense, a, c, err);
+    return prepare_process(w, spec, ret, err);
 }

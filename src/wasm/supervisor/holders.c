@@ -36,7 +36,7 @@ static void holder_free(struct holder *h)
     free(h);
 }
 
-static void release(struct holder *h)
+void holder_release(struct holder *h)
 {
     h->users--;
     if (h->dead)
@@ -62,6 +62,7 @@ static struct holder *holder_new(struct wasm *w, const char *key, const char *na
         return NULL;
     list_init(&h->link);
     list_init(&h->pods);
+    list_init(&h->giving);
     co_queue_init(&h->ready);
     h->wasm = w;
     h->key = strdup(key);
@@ -343,7 +344,7 @@ static int start_new(struct wasm *w, const char *key, struct holder **ret, struc
     if (r < 0 && !h->dead)
         holder_died(h);
     if (r < 0) {
-        release(h);
+        holder_release(h);
         return fail_in(err, r, "start a worker for '%s' (%s/workers.log has its messages)", key,
                        w->options.dir);
     }
@@ -387,13 +388,13 @@ int holder_place(struct wasm *w, struct pod *pod, struct error *err)
         if (h->dead)
             r = fail_plain(err, ENOTCONN, "the worker for '%s' has ended", key);
         if (r < 0)
-            release(h);
+            holder_release(h);
     }
     if (r < 0)
         return r;
     pod->holder = h;
     list_append(&h->pods, &pod->link);
-    release(h);
+    holder_release(h);
     return 0;
 }
 
@@ -440,7 +441,7 @@ static void recover_one(struct wasm *w, const char *name)
     } else if (!h->pod_count) {
         uv_timer_start(h->idle, idle_over, IDLE_MS, 0);
     }
-    release(h);
+    holder_release(h);
 }
 
 int holders_recover(struct wasm *w, struct error *err)

@@ -19,6 +19,12 @@ struct pending {
     struct buffer reply; /* the frame */
 };
 
+struct attached { /* a descriptor that goes with the byte at of out */
+    struct list link;
+    size_t at;
+    int fd;
+};
+
 struct link {
     uv_poll_t poll; /* NULL data once closed */
     int fd;
@@ -28,14 +34,24 @@ struct link {
     uint32_t last_tag;
     struct buffer in, out;
     size_t sent; /* of out: what is left is not moved at every turn */
+    struct list attached;
     struct list pending;
     struct link_handler handler;
 };
 
+static void attached_free(struct attached *a)
+{
+    list_remove(&a->link);
+    close(a->fd);
+    free(a);
+}
+
 static void unref(struct link *l)
 {
+    struct attached *a;
     if (--l->refs)
         return;
+    list_each(a, &l->attached, link) attached_free(a);
     buffer_done(&l->in);
     buffer_done(&l->out);
     free(l);
@@ -80,11 +96,38 @@ static void want(struct link *l, int events)
         l->events = events;
 }
 
+/* Sends up to the next byte that a descriptor goes with; that descriptor where it is the first one. */
+static ssize_t send_some(struct link *l)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct attached *a = list_first(&l->attached, struct attached, link);
+    bool with = a && a->at == l->sent;
+    struct attached *next = with && a->link.next != &l->attached
+                                ? container_of(a->link.next, struct attached, link)
+                            : with ? NULL
+                                   : a;
+    struct iovec v = {l->out.data + l->sent, (next ? next->at : l->out.len) - l->sent};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    if (with) {
+        control.align = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+        memcpy(CMSG_DATA(&control.align), &a->fd, sizeof(int));
+        m.msg_control = &control;
+        m.msg_controllen = sizeof control;
+    }
+    ssize_t n = sendmsg(l->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0 && with)
+        attached_free(a);
+    return n;
+}
+
 static void flush(struct link *l)
 {
     while (!l->dead && l->sent < l->out.len) {
-        ssize_t n =
-            send(l->fd, l->out.data + l->sent, l->out.len - l->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send_some(l);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN) {
@@ -169,6 +212,7 @@ int link_new(struct link **ret, int fd, const struct link_handler *handler, stru
     l->fd = fd;
     l->refs = 2;
     l->handler = *handler;
+    list_init(&l->attached);
     list_init(&l->pending);
     want(l, UV_READABLE);
     link_tell(l, &(struct buffer){.data = (uint8_t *)(uintptr_t) "", .len = 1});
@@ -202,6 +246,21 @@ void link_tell(struct link *l, const struct buffer *frame)
 void link_reply_done(struct link_reply *r)
 {
     buffer_done(&r->bytes);
+}
+
+int link_call_fd(struct link *l, uint32_t tag, const struct buffer *frame, int fd,
+                 struct link_reply *reply, struct error *err)
+{
+    struct attached *a = malloc(sizeof *a);
+    if (!a || l->dead) {
+        free(a);
+        close(fd);
+        return a ? fail_plain(err, ENOTCONN, "the worker has ended")
+                 : fail(err, ENOMEM, "hand a descriptor to a worker");
+    }
+    *a = (struct attached){.at = l->out.len, .fd = fd};
+    list_append(&l->attached, &a->link);
+    return link_call(l, tag, frame, reply, err);
 }
 
 int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,

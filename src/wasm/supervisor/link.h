@@ -40,5 +40,8 @@ uint32_t link_tag(struct link *l);
  * gone. */
 int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
               struct error *err);
+/* As link_call(), with a descriptor, which is taken over. */
+int link_call_fd(struct link *l, uint32_t tag, const struct buffer *frame, int fd,
+                 struct link_reply *reply, struct error *err);
 /* Sends and waits for nothing. */
 void link_tell(struct link *l, const struct buffer *frame);

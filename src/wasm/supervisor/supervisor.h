@@ -31,6 +31,7 @@ struct holder {
     struct list pods;
     unsigned pod_count; /* placed, or about to be */
     struct co_queue ready;
+    struct list giving; /* modules that are being handed to it: once() */
     bool starting, retiring, dead;
     unsigned users; /* coroutines that hold a pointer */
     uv_timer_t *idle;
@@ -51,6 +52,8 @@ void holder_leave(struct pod *pod);
 /* Connects to the workers that DIR/w has sockets of, and adopts what they hold. */
 int holders_recover(struct wasm *w, struct error *err);
 void holders_free(struct wasm *w);
+/* Gives up a use (holder.users) that kept the holder, be it dead, from being freed. */
+void holder_release(struct holder *h);
 
 /* One request about an id with up to one number. */
 int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t number,
@@ -60,9 +63,10 @@ int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t nu
 struct prepared { /* arena: what create points to */
     struct arena arena;
     struct wire_create *create;
+    int module; /* the module's file, open */
 };
 void prepared_done(struct prepared *p);
 CLEANUP_DONE(prepared, struct prepared);
-/* From the process' spec and rootfs to what the worker needs; compiles its module. dense: whatever the spec asks for. Parks. */
+/* From the process' spec and rootfs to what the worker needs; *ret is initialised first. Parks. */
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
-                      bool dense, struct prepared *ret, struct error *err);
+                      struct prepared *ret, struct error *err);

@@ -11,12 +11,13 @@
 
 #include "base/base.h"
 #include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/once.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
 #include "wasm/wasm.h"
 #include "wasm/wire_create.h"
 
-enum { STOP_GRACE_S = 5 };
+enum { STOP_GRACE_S = 5, GIFTS_MAX = 4 };
 
 int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error *err)
 {
@@ -44,7 +45,7 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
     if (!r && !(w->opaque = opaque_new()))
         r = fail(err, ENOMEM, "set up the wasm technique");
     if (!r)
-        r = cache_new(&w->cache, cache, options->worker, err);
+        r = cache_new(&w->cache, cache, options->cache_size, options->worker, err);
     if (r < 0)
         wasm_free(w);
     else
@@ -205,6 +206,55 @@ static int send_create(struct process *p, const struct wire_create *c, struct er
                  : link_call(h->connection, tag, &frame, NULL, err);
 }
 
+/* Hands the worker the compiled module. */
+struct gift {
+    struct cache *cache;
+    struct link *connection;
+    const struct prepared *prepared;
+};
+
+static int give(void *arg, struct error *err)
+{
+    const struct gift *g = arg;
+    const struct wire_create *c = g->prepared->create;
+    int r = 0;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        auto(buffer) struct buffer frame = {0};
+        int fd = -1;
+        r = cache_open(g->cache, g->prepared->module, c->args[0], &c->module, &fd, err);
+        if (r < 0)
+            return r;
+        uint32_t tag = link_tag(g->connection);
+        struct wire_writer w = wire_begin(&frame, WIRE_MODULE, tag);
+        wire_put_bytes(&w, c->module.digest, sizeof c->module.digest);
+        wire_put_number(&w, c->module.profile);
+        r = wire_end(&w);
+        if (r < 0) {
+            close(fd);
+            return fail(err, r, "hand a module to a worker");
+        }
+        r = link_call_fd(g->connection, tag, &frame, fd, NULL, err);
+        if (r != -EBADMSG)
+            break;
+        cache_discard(g->cache, &c->module); /* damaged, or of another build: made anew, once */
+    }
+    return r;
+}
+
+static int give_module(struct wasm *w, struct process *p, const struct prepared *prepared,
+                       struct error *err)
+{
+    struct holder *h = NULL;
+    int r = holder_of(p, &h, err);
+    if (r < 0)
+        return r;
+    struct gift gift = {w->cache, h->connection, prepared};
+    h->users++;
+    r = once(&h->giving, &prepared->create->module, give, &gift, err);
+    holder_release(h);
+    return r;
+}
+
 static int make(void *t, struct process *p, bool run, const struct buffer *record,
                 struct error *err)
 {
@@ -212,23 +262,24 @@ static int make(void *t, struct process *p, bool run, const struct buffer *recor
     if (*p->exec_id)
         return fail_plain(err, EOPNOTSUPP,
                           "exec is not supported in wasm containers: a module is one program");
-    bool dense = false, again = false;
-    for (;;) {
-        auto(prepared) struct prepared prepared = {0};
-        int r = container_prepare(w, p, record, dense, &prepared, err);
-        if (r < 0)
-            return r;
-        prepared.create->start = run;
-        r = send_create(p, prepared.create, err);
-        if (r == -EUSERS && !dense) {
-            dense = true;
-            continue;
+    auto(prepared) struct prepared prepared = {.module = -1};
+    int r = container_prepare(w, p, record, &prepared, err);
+    /* a worker may let go of a module between our handing it out and its use */
+    for (int attempt = 0; !r && attempt < GIFTS_MAX; attempt++) {
+        struct wire_create *c = prepared.create;
+        c->start = run;
+        r = send_create(p, c, err);
+        if (r == -EUSERS && c->module.profile != WASM_DENSE) {
+            c->module.profile = WASM_DENSE;
+            r = send_create(p, c, err);
         }
-        /* a damaged compiled file, or one of another build: made anew, once */
-        if (r != -EBADMSG || again || unlink(prepared.create->module) < 0)
+        if (r != -ENOKEY) {
+            cache_use(w->cache, &c->module);
             return r;
-        again = true;
+        }
+        r = give_module(w, p, &prepared, err);
     }
+    return r ? r : fail_plain(err, EBUSY, "the worker has no room for another module");
 }
 
 static int create(void *t, struct process *p, const struct buffer *record, struct error *err)

@@ -18,7 +18,7 @@ enum { TABLES_MAX = 8, MEMORIES_MAX = 1 };
 /* The store, and a future that instantiates. */
 static void begin(struct guest *g)
 {
-    g->store = wasmtime_store_new(runtime_engine(g->module->profile), g, NULL);
+    g->store = wasmtime_store_new(runtime_engine(g->module->key.profile), g, NULL);
     struct wasmtime_context *c = wasmtime_store_context(g->store);
     wasmtime_store_limiter(g->store, (int64_t)g->limits.memory, g->limits.table_elements, 1,
                            TABLES_MAX, MEMORIES_MAX);

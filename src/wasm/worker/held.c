@@ -135,7 +135,7 @@ static int make_vfs(const struct wire_create *c, struct vfs **ret, struct error 
 
 static int count_busy(struct held *h, const struct wire_create *c, struct error *err)
 {
-    if (c->profile != WASM_BUSY)
+    if (c->module.profile != WASM_BUSY)
         return 0;
     if (!busy_take()) {
         diag_warning(
@@ -157,10 +157,11 @@ static int fill(struct held *h, const struct wire_create *c, struct error *err)
     if (!h->id || !h->record || pack(c->args, &g->wasi.args) < 0 || pack(c->env, &g->wasi.env) < 0)
         return fail(err, ENOMEM, "hold container '%s'", c->id);
     int r = count_busy(h, c, err);
-    if (!r)
-        r = module_get(c->profile, c->module, c->digest, &g->module, err);
     if (r < 0)
         return r;
+    g->module = module_get(&c->module);
+    if (!g->module)
+        return fail_plain(err, ENOKEY, "the worker has not the module of container '%s'", c->id);
     g->limits = (struct guest_limits){c->memory_limit, TABLE_ELEMENTS_MAX};
     if (g->module->memory_minimum > c->memory_limit)
         return fail_plain(

@@ -26,12 +26,13 @@ static void module_free(struct module *m)
     free(m);
 }
 
-static struct wasmtime_linker *linker(enum wasm_profile profile, struct error *err)
+struct wasmtime_linker *module_linker(enum wasm_profile profile)
 {
     static struct wasmtime_linker *linkers[WASM_PROFILES];
     if (!linkers[profile]) {
+        struct error err = {0};
         linkers[profile] = wasmtime_linker_new(runtime_engine(profile));
-        if (wasi_define(linkers[profile], err) < 0)
+        if (wasi_define(linkers[profile], &err) < 0)
             abort(); /* the same calls worked in every test: not a matter of input */
     }
     return linkers[profile];
@@ -63,16 +64,16 @@ static int check_exports(struct module *m, struct error *err)
                             "the module has no function '_start': it is a library, not a program");
 }
 
-static int load(struct module *m, const char *path, struct error *err)
+static int load(struct module *m, int fd, struct error *err)
 {
-    struct wasmtime_linker *l = linker(m->profile, err);
-    int r = runtime_load(m->profile, path, m->digest, &m->module, err);
+    int r = runtime_load(fd, &m->key, &m->module, err);
     if (r < 0)
         return r;
     r = check_exports(m, err);
     if (r < 0)
         return r;
-    struct wasmtime_error *e = wasmtime_linker_instantiate_pre(l, m->module, &m->pre);
+    struct wasmtime_error *e =
+        wasmtime_linker_instantiate_pre(module_linker(m->key.profile), m->module, &m->pre);
     if (!e)
         return 0;
     auto(buffer) struct buffer text = {0};
@@ -80,40 +81,67 @@ static int load(struct module *m, const char *path, struct error *err)
     return fail_plain(err, ENOEXEC, "link the module: %s", buffer_text(&text));
 }
 
-int module_get(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
-               struct module **ret, struct error *err)
+int module_new(int fd, const struct compiled_key *key, struct module **ret, struct error *err)
 {
-    for (struct module *m = modules; m; m = m->next)
-        if (m->profile == profile && memcmp(m->digest, digest, SHA256_LEN) == 0) {
-            unused -= m->users++ == 0;
-            *ret = m;
-            return 0;
-        }
     struct module *m = calloc(1, sizeof *m);
     if (!m)
-        return fail(err, ENOMEM, "load the compiled module '%s'", path);
-    memcpy(m->digest, digest, SHA256_LEN);
-    m->profile = profile;
-    int r = load(m, path, err);
-    if (r < 0) {
+        return fail(err, ENOMEM, "load a compiled module");
+    m->key = *key;
+    int r = load(m, fd, err);
+    if (r < 0)
         module_free(m);
-        return r;
+    else
+        *ret = m;
+    return r;
+}
+
+static struct module *find(const struct compiled_key *key)
+{
+    struct module *m = modules;
+    while (m && !compiled_key_eq(&m->key, key))
+        m = m->next;
+    return m;
+}
+
+struct module *module_get(const struct compiled_key *key)
+{
+    struct module *m = find(key);
+    if (m)
+        unused -= m->users++ == 0;
+    return m;
+}
+
+/* The oldest goes where too many are unused: the one that was just added is about to be asked for. */
+static void trim(void)
+{
+    struct module **oldest = NULL;
+    if (unused <= UNUSED_MAX)
+        return;
+    for (struct module **at = &modules; *at; at = &(*at)->next)
+        if (!(*at)->users)
+            oldest = at;
+    struct module *m = *oldest;
+    *oldest = m->next;
+    unused--;
+    module_free(m);
+}
+
+void module_add(struct module *m)
+{
+    if (find(&m->key)) { /* loaded meanwhile */
+        module_free(m);
+        return;
     }
-    m->users = 1;
     m->next = modules;
     modules = m;
-    *ret = m;
-    return 0;
+    unused++;
+    trim();
 }
 
 void module_put(struct module *m)
 {
-    if (!m || --m->users || ++unused <= UNUSED_MAX)
+    if (!m || --m->users)
         return;
-    unused--;
-    struct module **at = &modules;
-    while (*at != m)
-        at = &(*at)->next;
-    *at = m->next;
-    module_free(m);
+    unused++;
+    trim();
 }

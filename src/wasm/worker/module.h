@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker's modules: each loaded and linked once, shared by all its instances. Control thread. */
+/* The worker's modules: each loaded and linked once, shared by all its instances. Control thread where nothing else is said. */
 #pragma once
 
 #include <stdint.h>
 
-#include "wasm/profile.h"
-#include "wasm/sha256.h"
+#include "wasm/compiled.h"
 
 struct error;
 
 struct module {
-    uint8_t digest[SHA256_LEN];
-    enum wasm_profile profile;
+    struct compiled_key key;
     struct wasmtime_module *module;
     struct wasmtime_instance_pre *pre;
     uint64_t memory_minimum;       /* bytes, of the memory it exports */
@@ -20,9 +18,20 @@ struct module {
     struct module *next;
 };
 
-/* The module of this digest for this profile, loaded from path at first. -ENOEXEC where it imports what is not there, or has
- * no _start. */
-int module_get(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
-               struct module **ret, struct error *err);
+/* The module of this key, with one user more; NULL where it is not loaded. */
+struct module *module_get(const struct compiled_key *key);
 /* NULL is allowed. Unused ones are kept, within a bound. */
 void module_put(struct module *m);
+
+/* Loads the compiled file fd (taken over) as the module of this key, on a thread of its own, since a large one takes long, and then
+ * calls done(arg, code, err) on the control thread; for all who ask meanwhile it is loaded once. code: 0; -EBADMSG where the file is
+ * not right; -ENOEXEC where the module imports what is not there, or has no _start. Returns 0 where done will be called. */
+typedef void module_done(void *arg, int code, const struct error *err);
+int module_load(int fd, const struct compiled_key *key, module_done *done, void *arg,
+                struct error *err);
+
+/* For module_load(). Any thread; the linker is made by the first call for a profile, on the control thread. */
+struct wasmtime_linker *module_linker(enum wasm_profile profile);
+int module_new(int fd, const struct compiled_key *key, struct module **ret, struct error *err);
+/* Takes it into the list, without a user. Control thread. */
+void module_add(struct module *m);

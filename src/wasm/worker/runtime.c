@@ -2,7 +2,6 @@
 #include "wasm/worker/runtime.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,10 +9,11 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/compiled.h"
 #include "wasm/worker/slots.h"
 #include "wasm/worker/wasmtime.h"
 
-enum { PAGE = 4096, MODULE_MAX = 256 << 20 };
+enum { PAGE = 4096 };
 
 static _Thread_local struct runtime_space *entered;
 
@@ -216,14 +216,6 @@ void runtime_tick(void)
 
 /* Compiled files */
 
-struct trailer { /* at the end of a compiled file; ELF readers do not mind */
-    char magic[16];
-    uint8_t made_by[SHA256_LEN]; /* of the library's hash and the configuration */
-    uint8_t digest[SHA256_LEN];  /* of the module */
-    uint8_t sum[SHA256_LEN];     /* of the file up to here */
-};
-static const char magic[16] = "warren-cwasm 1\n";
-
 static void made_by(enum wasm_profile profile, uint8_t digest[SHA256_LEN])
 {
     const char *configuration = configurations[profile];
@@ -244,8 +236,8 @@ static int fail_wasmtime(struct error *err, int code, struct wasmtime_error *e)
 static int read_all(int fd, struct buffer *b, struct error *err)
 {
     for (;;) {
-        if (b->len > MODULE_MAX)
-            return fail(err, EFBIG, "read a module of more than %d bytes", MODULE_MAX);
+        if (b->len > COMPILE_MODULE_MAX)
+            return fail(err, EFBIG, "read a module of more than %d bytes", COMPILE_MODULE_MAX);
         if (buffer_reserve(b, 64 << 10) < 0)
             return fail(err, ENOMEM, "read a module");
         ssize_t n = read(fd, b->data + b->len, 64 << 10);
@@ -272,14 +264,14 @@ int runtime_compile(enum wasm_profile profile, int in, int out, struct error *er
     e = wasmtime_module_serialize(module, &code);
     if (e)
         return fail_wasmtime(err, EIO, e);
-    struct trailer t;
-    memcpy(t.magic, magic, sizeof magic);
+    struct compiled_trailer t;
+    memcpy(t.magic, COMPILED_MAGIC, sizeof t.magic);
     made_by(profile, t.made_by);
     sha256_of(wasm.data, wasm.len, t.digest);
     struct sha256 s;
     sha256_init(&s);
     sha256_add(&s, code.data, code.size);
-    sha256_add(&s, &t, offsetof(struct trailer, sum));
+    sha256_add(&s, &t, offsetof(struct compiled_trailer, sum));
     sha256_end(&s, t.sum);
     r = fd_write_all(out, code.data, code.size);
     if (!r)
@@ -289,42 +281,43 @@ int runtime_compile(enum wasm_profile profile, int in, int out, struct error *er
     return r < 0 ? fail(err, r, "write the compiled module") : 0;
 }
 
-static int check_trailer(enum wasm_profile profile, const uint8_t *file, size_t len,
-                         const uint8_t digest[SHA256_LEN])
+static int check_trailer(const struct compiled_key *key, const uint8_t *file, size_t len)
 {
-    struct trailer t;
+    struct compiled_trailer t;
     uint8_t ours[SHA256_LEN], sum[SHA256_LEN];
     if (len < sizeof t)
         return -EBADMSG;
     memcpy(&t, file + len - sizeof t, sizeof t);
-    made_by(profile, ours);
-    if (memcmp(t.magic, magic, sizeof magic) != 0 || memcmp(t.made_by, ours, sizeof ours) != 0 ||
-        memcmp(t.digest, digest, SHA256_LEN) != 0)
+    made_by(key->profile, ours);
+    if (memcmp(t.magic, COMPILED_MAGIC, sizeof t.magic) != 0 ||
+        memcmp(t.made_by, ours, sizeof ours) != 0 || memcmp(t.digest, key->digest, SHA256_LEN) != 0)
         return -EBADMSG;
     sha256_of(file, len - sizeof t.sum, sum);
     return memcmp(t.sum, sum, sizeof sum) == 0 ? 0 : -EBADMSG;
 }
 
-int runtime_load(enum wasm_profile profile, const char *path, const uint8_t digest[SHA256_LEN],
-                 struct wasmtime_module **ret, struct error *err)
+int runtime_load(int fd, const struct compiled_key *key, struct wasmtime_module **ret,
+                 struct error *err)
 {
-    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return fail(err, errno, "open the compiled module '%s'", path);
-    void *file =
-        st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (fstat(fd, &st) < 0)
+        return fail(err, errno, "look at a compiled module");
+    void *file = st.st_size > 0 && st.st_size <= COMPILED_MAX
+                     ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
+                     : MAP_FAILED;
     if (file == MAP_FAILED)
-        return fail(err, EBADMSG, "map the compiled module '%s'", path);
-    int r = check_trailer(profile, file, (size_t)st.st_size, digest);
+        return fail_plain(err, EBADMSG, "a compiled module of %lld bytes cannot be read",
+                          (long long)st.st_size);
+    int r = check_trailer(key, file, (size_t)st.st_size);
+    if (r < 0) {
+        fail_plain(err, r, "the compiled module is damaged or of another Warren");
+    } else { /* a file's path would let workers share its pages, but they have no files */
+        struct wasmtime_error *e = wasmtime_module_deserialize(runtime_engine(key->profile), file,
+                                                               (size_t)st.st_size, ret);
+        r = e ? fail_wasmtime(err, EBADMSG, e) : 0;
+    }
     munmap(file, (size_t)st.st_size);
-    if (r < 0)
-        return fail_plain(err, r,
-                          "the compiled module '%s' is damaged or of another Warren: remove it, it "
-                          "will be compiled again",
-                          path);
-    struct wasmtime_error *e = wasmtime_module_deserialize_file(runtime_engine(profile), path, ret);
-    return e ? fail_wasmtime(err, EBADMSG, e) : 0;
+    return r;
 }
 
 void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text)

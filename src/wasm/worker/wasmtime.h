@@ -167,8 +167,9 @@ struct wasmtime_error *wasmtime_module_new(struct wasm_engine *e, const uint8_t 
                                            struct wasmtime_module **ret);
 struct wasmtime_error *wasmtime_module_serialize(const struct wasmtime_module *m,
                                                  struct wasm_byte_vec *ret);
-struct wasmtime_error *wasmtime_module_deserialize_file(struct wasm_engine *e, const char *path,
-                                                        struct wasmtime_module **ret);
+/* Copies bytes. */
+struct wasmtime_error *wasmtime_module_deserialize(struct wasm_engine *e, const uint8_t *bytes,
+                                                   size_t len, struct wasmtime_module **ret);
 struct wasmtime_error *wasmtime_wat2wasm(const char *text, size_t len, struct wasm_byte_vec *ret);
 void wasmtime_module_delete(struct wasmtime_module *m);
 void wasmtime_module_exports(const struct wasmtime_module *m, struct wasm_exporttype_vec *ret);

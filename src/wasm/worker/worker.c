@@ -16,22 +16,26 @@
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
 #include "wasm/worker/hibernate.h"
+#include "wasm/worker/module.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
-enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30, OUT_KEPT = 1 << 20 };
+enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30, OUT_KEPT = 1 << 20, RECEIVED_MAX = 16 };
 enum { HEAP_STEP = 1 << 20, HEAP_SPARE = 16 << 20 };
 
 struct connection {
     struct sched_watch watch; /* first: freed as it */
     struct buffer in, out;
-    size_t sent; /* of out: what is left is not moved at every turn */
-    bool known;  /* its first byte has come */
+    size_t sent;                /* of out: what is left is not moved at every turn */
+    bool known;                 /* its first byte has come */
+    int received[RECEIVED_MAX]; /* descriptors whose frames are not served yet, in their order */
+    unsigned received_count;
 };
 
 static struct {
     struct sched_watch listener;
     struct connection *supervisor; /* NULL while there is none */
+    unsigned supervisors;          /* so far */
     const char *key;
     bool retired, seen_supervisor;
 } worker;
@@ -44,6 +48,8 @@ static void connection_close(struct connection *c)
         worker.supervisor = NULL;
     sched_watch_remove(&c->watch);
     close_fd(&c->watch.fd);
+    for (unsigned i = 0; i < c->received_count; i++)
+        close(c->received[i]);
     buffer_done(&c->in);
     buffer_done(&c->out);
     sched_free_later(c);
@@ -138,6 +144,7 @@ static void hello(struct connection *c, struct wire_reader *r)
     if (worker.supervisor && worker.supervisor != c)
         connection_close(worker.supervisor);
     worker.supervisor = c;
+    worker.supervisors++;
     worker.seen_supervisor = true;
     worker.retired = false;
     size_t i = 0, k;
@@ -175,6 +182,55 @@ static void stats(struct connection *c, uint32_t tag, struct held *h)
     wire_put_number(&w, (int64_t)memory);
     wire_put_number(&w, (int64_t)h->guest.limits.memory);
     wire_end(&w);
+}
+
+/* Takes the oldest descriptor that came; -1 where there is none. */
+static int take_received(struct connection *c)
+{
+    if (!c->received_count)
+        return -1;
+    int fd = c->received[0];
+    memmove(c->received, c->received + 1, --c->received_count * sizeof c->received[0]);
+    return fd;
+}
+
+struct module_asker {
+    unsigned supervisor; /* worker.supervisors: another would not know the tag */
+    uint32_t tag;
+};
+
+static void module_loaded(void *arg, int code, const struct error *err)
+{
+    struct module_asker *a = arg;
+    if (worker.supervisor && a->supervisor == worker.supervisors) {
+        reply(worker.supervisor, a->tag, code, err);
+        if (!connection_flush(worker.supervisor))
+            connection_close(worker.supervisor);
+    }
+    free(a);
+}
+
+/* Answered when it is loaded. -errno: will not be. */
+static int load_module(struct connection *c, struct wire_reader *r, struct error *err)
+{
+    size_t len;
+    struct compiled_key key;
+    const char *digest = wire_bytes(r, &len);
+    int64_t profile = wire_number(r);
+    autoclose int fd = take_received(c);
+    if (fd < 0 || len != SHA256_LEN || profile < 0 || profile >= WASM_PROFILES ||
+        c != worker.supervisor)
+        return fail_plain(err, EPROTO, "a malformed request");
+    struct module_asker *a = malloc(sizeof *a);
+    if (!a)
+        return fail(err, ENOMEM, "load a compiled module");
+    memcpy(key.digest, digest, SHA256_LEN);
+    key.profile = (enum wasm_profile)profile;
+    *a = (struct module_asker){worker.supervisors, r->tag};
+    int e = module_load(take_fd(&fd), &key, module_loaded, a, err);
+    if (e < 0)
+        free(a);
+    return e;
 }
 
 static int send_signal(struct held *h, int signal, struct error *err)
@@ -246,6 +302,11 @@ static void serve(struct connection *c, struct wire_reader *r)
     case WIRE_CREATE:
         code = held_create(r, &err);
         break;
+    case WIRE_MODULE:
+        code = load_module(c, r, &err);
+        if (!code)
+            return;
+        break;
     case WIRE_RETIRE:
         worker.retired = true;
         code = 0;
@@ -293,6 +354,36 @@ static void serve_attach(struct connection *c)
     connection_close(c);
 }
 
+/* As recv(), with the descriptors that come along; -1 and EPROTO where they are too many. */
+static ssize_t receive(struct connection *c, void *data, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
+    } control;
+    struct iovec v = {data, len};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(c->watch.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return n;
+    bool room = true;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
+        for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
+            room = room && c->received_count < RECEIVED_MAX;
+            if (room)
+                c->received[c->received_count++] = fd;
+            else
+                close(fd);
+        }
+    if (room && !(m.msg_flags & MSG_CTRUNC))
+        return n;
+    errno = EPROTO;
+    return -1;
+}
+
 static void connection_ready(struct sched_watch *w, uint32_t events)
 {
     struct connection *c = container_of(w, struct connection, watch);
@@ -304,9 +395,8 @@ static void connection_ready(struct sched_watch *w, uint32_t events)
     }
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
-    ssize_t n = buffer_reserve(&c->in, READ_SIZE) < 0
-                    ? 0
-                    : recv(w->fd, c->in.data + c->in.len, READ_SIZE, MSG_DONTWAIT);
+    ssize_t n =
+        buffer_reserve(&c->in, READ_SIZE) < 0 ? 0 : receive(c, c->in.data + c->in.len, READ_SIZE);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
