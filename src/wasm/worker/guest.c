@@ -28,21 +28,41 @@ static void begin(struct guest *g)
                                                         &g->error);
 }
 
-/* Instantiation is over: a future that runs the program, or the reason why there is none. False: nothing to run. */
-static bool call_start(struct guest *g)
+enum { INSTANTIATING, INITIALIZING, CALLING, IDLE };
+
+static bool call(struct guest *g, const char *name)
 {
     struct wasmtime_context *c = wasmtime_store_context(g->store);
-    struct wasmtime_extern start;
+    struct wasmtime_extern e;
+    if (!wasmtime_instance_export_get(c, &g->instance, name, strlen(name), &e) ||
+        e.kind != WASMTIME_EXTERN_FUNC)
+        return false; /* held_create has looked */
+    g->function = e.of.func;
+    g->future = wasmtime_func_call_async(c, &g->function, NULL, 0, NULL, 0, &g->trap, &g->error);
+    return true;
+}
+
+/* What the future was for is over: one for what comes next, or none for a reactor that waits to be used. False: that was
+ * all. */
+static bool go_on(struct guest *g)
+{
     wasmtime_call_future_delete(take_ptr(&g->future));
     g->instantiated = true;
-    if (g->trap || g->error)
+    if (g->trap || g->error || g->phase >= CALLING)
         return false;
-    if (!wasmtime_instance_export_get(c, &g->instance, "_start", 6, &start) ||
-        start.kind != WASMTIME_EXTERN_FUNC)
-        return false; /* module_get has looked */
-    g->start = start.of.func;
-    g->future = wasmtime_func_call_async(c, &g->start, NULL, 0, NULL, 0, &g->trap, &g->error);
-    return true;
+    if (g->phase == INSTANTIATING && g->module->reactor) {
+        g->phase = INITIALIZING;
+        return call(g, "_initialize");
+    }
+    g->phase = g->entry || !g->module->reactor ? CALLING : IDLE;
+    return g->phase == IDLE || call(g, g->entry ? g->entry : "_start");
+}
+
+static enum guest_turn stay_idle(struct guest *g)
+{
+    g->wait.deadline = INT64_MAX;
+    g->wait.count = 0;
+    return GUEST_TURN_PARK;
 }
 
 static enum guest_turn turn(struct guest *g, int64_t until)
@@ -53,8 +73,10 @@ static enum guest_turn turn(struct guest *g, int64_t until)
         begin(g);
     /* a guest that was parked yields once at its first check, since its epoch is long over */
     do {
+        if (g->phase == IDLE)
+            return stay_idle(g);
         g->parking = false;
-        if (wasmtime_call_future_poll(g->future) && (g->instantiated || !call_start(g)))
+        if (wasmtime_call_future_poll(g->future) && !go_on(g))
             return GUEST_TURN_DONE;
         if (g->parking)
             return GUEST_TURN_PARK;
@@ -148,4 +170,5 @@ void guest_done(struct guest *g)
     wasi_done(&g->wasi);
     module_put(take_ptr(&g->module));
     free(take_ptr(&g->message));
+    free(take_ptr(&g->entry));
 }

@@ -68,7 +68,9 @@ struct guest {
     struct wasmtime_store *store;
     struct wasmtime_call_future *future;
     struct wasmtime_instance instance;
-    struct wasmtime_func start; /* used until the future is deleted */
+    struct wasmtime_func function; /* used until the future is deleted */
+    char *entry; /* the export that it is for; NULL: _start, and in a reactor none: it stays idle */
+    uint8_t phase;
     bool instantiated;
     bool counted; /* among the busy ones */
     bool due;     /* its wait ended while it was RESTING */

@@ -10,6 +10,7 @@
 #include "wasm/files/vfs.h"
 #include "wasm/wire_create.h"
 #include "wasm/worker/busy.h"
+#include "wasm/worker/entry.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/sched.h"
 
@@ -148,6 +149,17 @@ static int count_busy(struct held *h, const struct wire_create *c, struct error 
     return 0;
 }
 
+/* A reactor's second argument names what is called after _initialize. */
+static int choose_entry(struct guest *g, char **args, struct error *err)
+{
+    if (!g->module->reactor || !args[0] || !args[1])
+        return 0;
+    int r = entry_check(g->module->module, args[1], err);
+    if (!r && !(g->entry = strdup(args[1])))
+        r = fail(err, ENOMEM, "hold a container");
+    return r;
+}
+
 static int fill(struct held *h, const struct wire_create *c, struct error *err)
 {
     struct guest *g = &h->guest;
@@ -162,6 +174,9 @@ static int fill(struct held *h, const struct wire_create *c, struct error *err)
     g->module = module_get(&c->module);
     if (!g->module)
         return fail_plain(err, ENOKEY, "the worker has not the module of container '%s'", c->id);
+    r = choose_entry(g, c->args, err);
+    if (r < 0)
+        return r;
     g->limits = (struct guest_limits){c->memory_limit, TABLE_ELEMENTS_MAX};
     if (g->module->memory_minimum > c->memory_limit)
         return fail_plain(

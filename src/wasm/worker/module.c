@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "wasm/wasi/wasi.h"
+#include "wasm/worker/entry.h"
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
@@ -46,22 +47,21 @@ static bool name_is(const struct wasm_byte_vec *name, const char *text)
 static int check_exports(struct module *m, struct error *err)
 {
     struct wasm_exporttype_vec v;
-    bool start = false;
     wasmtime_module_exports(m->module, &v);
     for (size_t i = 0; i < v.size; i++) {
         const struct wasm_externtype *t = wasm_exporttype_type(v.data[i]);
         const struct wasm_byte_vec *name = wasm_exporttype_name(v.data[i]);
-        if (wasm_externtype_kind(t) == WASM_EXTERN_FUNC && name_is(name, "_start"))
-            start = true;
         if (wasm_externtype_kind(t) == WASM_EXTERN_MEMORY && name_is(name, "memory"))
             m->memory_minimum =
                 wasmtime_memorytype_minimum(wasm_externtype_as_memorytype_const(t)) * WASM_PAGE;
     }
     wasm_exporttype_vec_delete(&v);
-    return start
+    m->reactor = !entry_is_there(m->module, "_start");
+    return !m->reactor || entry_is_there(m->module, "_initialize")
                ? 0
                : fail_plain(err, ENOEXEC,
-                            "the module has no function '_start': it is a library, not a program");
+                            "the module has neither a function '_start' nor '_initialize': it is a "
+                            "library, not a program");
 }
 
 static int load(struct module *m, int fd, struct error *err)

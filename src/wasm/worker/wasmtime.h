@@ -178,6 +178,10 @@ const struct wasm_byte_vec *wasm_exporttype_name(const struct wasm_exporttype *t
 const struct wasm_externtype *wasm_exporttype_type(const struct wasm_exporttype *t);
 uint8_t wasm_externtype_kind(const struct wasm_externtype *t);
 const struct wasm_memorytype *wasm_externtype_as_memorytype_const(const struct wasm_externtype *t);
+/* NULL where it is no function. */
+const struct wasm_functype *wasm_externtype_as_functype_const(const struct wasm_externtype *t);
+const struct wasm_valtype_vec *wasm_functype_params(const struct wasm_functype *t);
+const struct wasm_valtype_vec *wasm_functype_results(const struct wasm_functype *t);
 uint64_t wasmtime_memorytype_minimum(const struct wasm_memorytype *t); /* pages */
 
 /* Linker */
