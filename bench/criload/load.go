@@ -3,86 +3,34 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-type engine struct {
-	runtime cri.RuntimeServiceClient
-	images  cri.ImageServiceClient
-	version string
-	conn    *grpc.ClientConn
-}
-
-// connect ends the program where no engine answers.
-func connect() *engine {
-	conn, err := grpc.NewClient(*endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
-	die(err)
-	e := &engine{runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn), conn: conn}
-	v, err := call(e.runtime.Version, &cri.VersionRequest{})
-	die(err)
-	e.version = v.RuntimeName + " " + v.RuntimeVersion
-	return e
-}
-
-func call[Q, A any](f func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (A, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
-	defer cancel()
-	return f(ctx, request)
-}
-
-func (e *engine) pull() {
-	_, err := call(e.images.PullImage, &cri.PullImageRequest{Image: &cri.ImageSpec{Image: *image}})
-	die(err)
-}
-
-func (e *engine) removePod(id string) error {
-	if _, err := call(e.runtime.StopPodSandbox, &cri.StopPodSandboxRequest{PodSandboxId: id}); err != nil {
-		return err
-	}
-	_, err := call(e.runtime.RemovePodSandbox, &cri.RemovePodSandboxRequest{PodSandboxId: id})
-	return err
-}
-
-// wipe removes what earlier runs with --keep left.
-func (e *engine) wipe() (int, time.Duration) {
-	all, err := call(e.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{})
-	die(err)
-	var ids []string
-	for _, p := range all.Items {
-		if strings.HasPrefix(p.Metadata.GetName(), *prefix) {
-			ids = append(ids, p.Id)
-		}
-	}
-	d := inParallel("removed", len(ids), func(e *engine, i int) {
-		if err := e.removePod(ids[i]); err != nil {
-			fmt.Fprintln(os.Stderr, "criload: remove:", err)
-		}
-	})
-	return len(ids), d
-}
-
-// sample is what one pod took, in milliseconds; 0 for what it did not reach.
-type sample struct{ run, create, start, total, remove float64 }
-
+// load is the pods of a run. Of each the pod's id is kept, and of the newest a container's, to ask for.
 type load struct {
-	ids     []string
-	samples []sample
-	failed  atomic.Int64
-	first   sync.Once
+	ids                   []id // the zero id for what was not started
+	recent                [4096]atomic.Pointer[started]
+	run, create, begin    histogram
+	total, removal        histogram
+	done, started, failed atomic.Int64
+	removed               atomic.Int64
+	first                 sync.Once
+	commandOf             func(i int) []string // nil: --command
+	limitOf               func(i int) int64    // bytes; nil: none
+	mountOf               func(i int) []*cri.Mount
 }
 
-func newLoad(n int) *load { return &load{ids: make([]string, n), samples: make([]sample, n)} }
+type started struct{ pod, container id }
+
+func newLoad(n int) *load { return &load{ids: make([]id, n)} }
 
 func (l *load) fail(err error) {
 	l.failed.Add(1)
@@ -90,7 +38,10 @@ func (l *load) fail(err error) {
 }
 
 func (l *load) start() time.Duration {
-	return inParallel("started", len(l.ids), func(e *engine, i int) {
+	return inParallel("started", len(l.ids), &l.done, func(e *engine, i int) {
+		if interrupted.Load() {
+			return
+		}
 		if err := l.startOne(e, i); err != nil {
 			l.fail(err)
 		}
@@ -98,82 +49,94 @@ func (l *load) start() time.Duration {
 }
 
 func (l *load) startOne(e *engine, i int) error {
-	s, config, begin := &l.samples[i], podConfig(i), time.Now()
-	pod, err := call(e.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: *handler})
+	config, begin := podConfig(i), time.Now()
+	if *logDir != "" && *logPerPod {
+		if err := os.Mkdir(config.LogDirectory, 0o755); err != nil && !os.IsExist(err) {
+			return err
+		}
+	}
+	s, err := runPod(e, config)
 	if err != nil {
 		return err
 	}
-	l.ids[i] = pod.PodSandboxId
-	s.run = since(begin)
+	l.ids[i] = s.pod
+	l.run.add(time.Since(begin))
 	if !*podsOnly {
-		t := time.Now()
-		c, err := call(e.runtime.CreateContainer, &cri.CreateContainerRequest{
-			PodSandboxId: pod.PodSandboxId, Config: containerConfig(i, config), SandboxConfig: config})
-		if err != nil {
+		if err = l.startContainer(e, i, s, config); err != nil {
 			return err
 		}
-		s.create, t = since(t), time.Now()
-		if _, err = call(e.runtime.StartContainer, &cri.StartContainerRequest{ContainerId: c.ContainerId}); err != nil {
-			return err
-		}
-		s.start = since(t)
+		l.recent[i%len(l.recent)].Store(s)
 	}
-	s.total = since(begin)
+	l.total.add(time.Since(begin))
+	l.started.Add(1)
+	return nil
+}
+
+func runPod(e *engine, config *cri.PodSandboxConfig) (*started, error) {
+	pod, err := call(e.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: *handler})
+	if err != nil {
+		return nil, err
+	}
+	s := &started{}
+	s.pod, err = parseID(pod.PodSandboxId)
+	return s, err
+}
+
+func (l *load) startContainer(e *engine, i int, s *started, config *cri.PodSandboxConfig) error {
+	t, pod := time.Now(), s.pod.String()
+	c, err := call(e.runtime.CreateContainer, &cri.CreateContainerRequest{
+		PodSandboxId: pod, Config: l.containerConfig(i, config), SandboxConfig: config})
+	if err != nil {
+		return err
+	}
+	if s.container, err = parseID(c.ContainerId); err != nil {
+		return err
+	}
+	l.create.add(time.Since(t))
+	t = time.Now()
+	if _, err = call(e.runtime.StartContainer, &cri.StartContainerRequest{ContainerId: c.ContainerId}); err != nil {
+		return err
+	}
+	l.begin.add(time.Since(t))
 	return nil
 }
 
 func (l *load) remove() time.Duration {
-	return inParallel("removed", len(l.ids), func(e *engine, i int) {
-		if l.ids[i] == "" {
+	l.done.Store(0)
+	return inParallel("removed", len(l.ids), &l.done, func(e *engine, i int) {
+		if l.ids[i].none() {
 			return
 		}
 		t := time.Now()
-		if err := e.removePod(l.ids[i]); err != nil {
+		if err := e.removePod(l.ids[i].String()); err != nil {
 			l.fail(err)
 			return
 		}
-		l.samples[i].remove = since(t)
+		l.removal.add(time.Since(t))
+		l.removed.Add(1)
 	})
 }
 
-func since(t time.Time) float64 { return float64(time.Since(t).Microseconds()) / 1000 }
-
-// inParallel does f for 0 to n-1, with a connection for each of --parallel clients, made before the clock starts.
-func inParallel(what string, n int, f func(e *engine, i int)) time.Duration {
-	var next, done atomic.Int64
-	var clients sync.WaitGroup
-	engines := make([]*engine, min(*parallel, n))
-	for k := range engines {
-		engines[k] = connect()
-	}
-	begin := time.Now()
-	stop := showProgress(what, n, &done, begin)
-	for _, e := range engines {
-		clients.Go(func() {
-			defer e.conn.Close()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(e, i)
-				done.Add(1)
-			}
-		})
-	}
-	clients.Wait()
-	d := time.Since(begin)
-	stop()
-	return d
-}
+func podName(i int) string { return fmt.Sprintf("%s-%d", *prefix, i) }
 
 func podConfig(i int) *cri.PodSandboxConfig {
-	name := fmt.Sprintf("%s-%d", *prefix, i)
+	name, namespace := podName(i), "criload"
+	if *namespaces > 1 {
+		namespace = fmt.Sprintf("criload-%d", i%*namespaces)
+	}
 	config := &cri.PodSandboxConfig{
-		Metadata:     &cri.PodSandboxMetadata{Name: name, Uid: fmt.Sprintf("%s-%d", name, os.Getpid()), Namespace: "criload"},
+		Metadata:     &cri.PodSandboxMetadata{Name: name, Uid: fmt.Sprintf("%s-%d", name, os.Getpid()), Namespace: namespace},
 		LogDirectory: *logDir,
 		Labels:       map[string]string{"app": *prefix},
+		Annotations:  annotations(),
 		Linux: &cri.LinuxPodSandboxConfig{
 			CgroupParent: *cgParent,
 			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: &cri.NamespaceOption{
 				Network: cri.NamespaceMode_POD, Pid: cri.NamespaceMode_CONTAINER, Ipc: cri.NamespaceMode_POD}},
 		},
+	}
+	if *logDir != "" && *logPerPod {
+		config.LogDirectory = filepath.Join(*logDir, name)
 	}
 	if *network == "host" {
 		config.Linux.SecurityContext.NamespaceOptions.Network = cri.NamespaceMode_NODE
@@ -183,16 +146,51 @@ func podConfig(i int) *cri.PodSandboxConfig {
 	return config
 }
 
-func containerConfig(i int, pod *cri.PodSandboxConfig) *cri.ContainerConfig {
+func annotations() map[string]string {
+	key, value, found := strings.Cut(*annotation, "=")
+	if !found {
+		return nil
+	}
+	return map[string]string{key: value}
+}
+
+func named(text string, i int) string { return strings.ReplaceAll(text, "{name}", podName(i)) }
+
+func (l *load) containerConfig(i int, pod *cri.PodSandboxConfig) *cri.ContainerConfig {
 	config := &cri.ContainerConfig{
-		Metadata: &cri.ContainerMetadata{Name: "c"},
-		Image:    &cri.ImageSpec{Image: *image},
-		Command:  strings.Fields(*command),
+		Metadata:    &cri.ContainerMetadata{Name: "c"},
+		Image:       &cri.ImageSpec{Image: *image},
+		Annotations: pod.Annotations,
 		Linux: &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{
 			NamespaceOptions: pod.Linux.SecurityContext.NamespaceOptions}},
 	}
+	if l.commandOf != nil {
+		config.Command = l.commandOf(i)
+	} else {
+		config.Command = strings.Fields(named(*command, i))
+	}
+	if l.limitOf != nil && l.limitOf(i) > 0 {
+		config.Linux.Resources = &cri.LinuxContainerResources{MemoryLimitInBytes: l.limitOf(i)}
+	}
+	if l.mountOf != nil {
+		config.Mounts = l.mountOf(i)
+	}
 	if *logDir != "" {
-		config.LogPath = fmt.Sprintf("c-%d.log", i)
+		config.LogPath = logName(i)
 	}
 	return config
+}
+
+func logName(i int) string {
+	if *logPerPod {
+		return "c.log"
+	}
+	return fmt.Sprintf("c-%d.log", i)
+}
+
+func logPath(i int) string {
+	if *logPerPod {
+		return filepath.Join(*logDir, podName(i), logName(i))
+	}
+	return filepath.Join(*logDir, logName(i))
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // group is the measured processes of one name.
@@ -24,12 +25,13 @@ type memory struct {
 	Groups    map[string]*group `json:"processes"`
 	PSS       int64             `json:"pss_kb"`        // of all measured processes, as they are now
 	PSSGrowth int64             `json:"pss_growth_kb"` // and since before
+	Took      float64           `json:"took_s"`        // to read all this
 }
 
 var kernelCounters = []string{"Slab", "PageTables", "KernelStack", "Shmem"}
 
 func takeMemory() memory {
-	info := fields("/proc/meminfo")
+	begin, info := time.Now(), fields("/proc/meminfo")
 	m := memory{Kernel: map[string]int64{}, Available: info["MemAvailable"], Groups: map[string]*group{}}
 	for _, name := range kernelCounters {
 		m.Kernel[name] = info[name]
@@ -49,6 +51,7 @@ func takeMemory() memory {
 		m.Groups[name].Threads += int(status["Threads"])
 		m.PSS += rollup["Pss"]
 	}
+	m.Took = time.Since(begin).Seconds()
 	return m
 }
 
@@ -123,11 +126,13 @@ func measured() []string {
 func isWanted(pid string, wanted []string) bool {
 	exe, _ := os.Readlink("/proc/" + pid + "/exe")
 	comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+	arguments, _ := os.ReadFile("/proc/" + pid + "/cmdline") // where its program is not seen: another mount namespace
 	for _, w := range wanted {
 		if w == strings.TrimSpace(string(comm)) {
 			return true
 		}
-		if directory, err := filepath.Abs(w); err == nil && strings.HasPrefix(exe, directory+"/") && strings.Contains(w, "/") {
+		if directory, err := filepath.Abs(w); err == nil && strings.Contains(w, "/") &&
+			(strings.HasPrefix(exe, directory+"/") || strings.Contains(string(arguments), directory+"/")) {
 			return true
 		}
 	}

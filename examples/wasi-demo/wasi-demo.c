@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program of many small jobs for trying containers out, for wasi-libc. Its name as argv[0] is followed by the job:
- * echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | read FILE | env | daemon */
+ * echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | read FILE | env | daemon | wait NAME */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,6 +92,14 @@ static int count_for_ever(void)
     }
 }
 
+static int wait_for_ever(const char *name)
+{
+    printf("%s is here\n", name);
+    while (fflush(stdout) == 0 && rest("86400") == 0)
+        ;
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     const char *job = argc > 1 ? argv[1] : "";
@@ -110,7 +118,9 @@ int main(int argc, char **argv)
         return print_environment();
     if (!strcmp(job, "daemon"))
         return count_for_ever();
+    if (!strcmp(job, "wait") && argc == 3)
+        return wait_for_ever(argv[2]);
     fprintf(stderr, "usage: wasi-demo echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | "
-                    "read FILE | env | daemon\n");
+                    "read FILE | env | daemon | wait NAME\n");
     return 2;
 }
