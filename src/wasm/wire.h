@@ -14,13 +14,13 @@
 
 #include "base/buffer.h"
 
-enum { WIRE_VERSION = 2, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+enum { WIRE_VERSION = 4, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
 
 enum wire_type {
     /* requests */
     WIRE_HELLO =
         1, /* version; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
-    WIRE_SANDBOX_ADD,    /* id, record */
+    WIRE_SANDBOX_ADD,    /* id, record, cpu */
     WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
     WIRE_CREATE, /* see wire_create.h. -ENOKEY: has not its module. -EUSERS: no more busy ones */
     WIRE_MODULE, /* digest, profile, with a descriptor of the compiled file */
@@ -28,7 +28,7 @@ enum wire_type {
     WIRE_SIGNAL, /* id, signal */
     WIRE_REMOVE, /* id */
     WIRE_PAUSE,  /* id, paused */
-    WIRE_UPDATE, /* id, memory limit */
+    WIRE_UPDATE, /* id, memory limit (0: stays), cpu */
     WIRE_STATS,  /* id. Reply: cpu ns, memory, limit */
     WIRE_CLOSE_STDIN, /* id */
     WIRE_REOPEN_LOG,  /* id */

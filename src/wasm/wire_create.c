@@ -7,6 +7,41 @@
 
 enum { MOUNTS_MAX = 256 };
 
+void wire_put_cpu(struct wire_writer *w, const struct wire_cpu *cpu)
+{
+    wire_put_number(w, (int64_t)cpu->shares);
+    wire_put_number(w, cpu->quota);
+    wire_put_number(w, (int64_t)cpu->period);
+}
+
+int wire_get_cpu(struct wire_reader *r, struct wire_cpu *cpu)
+{
+    cpu->shares = (uint64_t)wire_number(r);
+    cpu->quota = wire_number(r);
+    cpu->period = (uint64_t)wire_number(r);
+    bool good = cpu->quota <= WIRE_QUOTA_MAX && cpu->period <= WIRE_PERIOD_MAX &&
+                (cpu->quota <= 0 || cpu->quota >= WIRE_QUOTA_MIN) &&
+                (!cpu->period || cpu->period >= WIRE_PERIOD_MIN);
+    return good && !r->bad ? 0 : -EPROTO;
+}
+
+static void put_limits(struct wire_writer *w, const struct wire_limits *l)
+{
+    wire_put_number(w, (int64_t)l->memory);
+    wire_put_cpu(w, &l->cpu);
+    wire_put_number(w, (int64_t)l->cpu_time);
+    wire_put_number(w, (int64_t)l->wall_time);
+}
+
+static int get_limits(struct wire_reader *r, struct wire_limits *l)
+{
+    l->memory = (uint64_t)wire_number(r);
+    int e = wire_get_cpu(r, &l->cpu);
+    l->cpu_time = (uint64_t)wire_number(r);
+    l->wall_time = (uint64_t)wire_number(r);
+    return l->cpu_time > WIRE_TIME_MAX || l->wall_time > WIRE_TIME_MAX ? -EPROTO : e;
+}
+
 int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *c)
 {
     struct wire_writer w = wire_begin(out, WIRE_CREATE, tag);
@@ -20,7 +55,7 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_text(&w, c->in);
     wire_put_text(&w, c->out);
     wire_put_text(&w, c->err);
-    wire_put_number(&w, (int64_t)c->memory_limit);
+    put_limits(&w, &c->limits);
     wire_put_number(&w, c->start);
     wire_put_number(&w, (int64_t)c->mount_count);
     for (size_t i = 0; i < c->mount_count; i++) {
@@ -50,10 +85,10 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     c->in = wire_text(r);
     c->out = wire_text(r);
     c->err = wire_text(r);
-    c->memory_limit = (uint64_t)wire_number(r);
+    int limits = get_limits(r, &c->limits);
     c->start = wire_number(r);
     uint64_t mounts = (uint64_t)wire_number(r);
-    if (r->bad || !mounts || mounts > MOUNTS_MAX ||
+    if (limits < 0 || r->bad || !mounts || mounts > MOUNTS_MAX ||
         !(c->mounts = calloc(mounts, sizeof *c->mounts))) {
         wire_create_done(c);
         return -EPROTO;

@@ -14,6 +14,22 @@ struct wire_mount {
     bool read_only;
 };
 
+struct wire_cpu { /* linux.resources.cpu; 0: not said */
+    uint64_t shares;
+    int64_t quota;   /* us in each period; below 0: none */
+    uint64_t period; /* us */
+};
+/* Bounds of what is said. */
+enum { WIRE_PERIOD_MIN = 1000, WIRE_PERIOD_MAX = 1000000, WIRE_QUOTA_MIN = 1000 };
+#define WIRE_QUOTA_MAX (INT64_C(1) << 40)
+#define WIRE_TIME_MAX  (UINT64_C(1) << 62)
+
+struct wire_limits {
+    uint64_t memory; /* bytes of linear memory */
+    struct wire_cpu cpu;
+    uint64_t cpu_time, wall_time; /* ns; 0 for none */
+};
+
 struct wire_create {
     const char *sandbox_id, *id;
     const void *record;
@@ -21,11 +37,15 @@ struct wire_create {
     struct compiled_key module;
     char **args, **env;
     const char *in, *out, *err; /* addresses */
-    uint64_t memory_limit;
+    struct wire_limits limits;
     bool start;                /* START follows at once, in the same request */
     struct wire_mount *mounts; /* the first is the rootfs */
     size_t mount_count;
 };
+
+void wire_put_cpu(struct wire_writer *w, const struct wire_cpu *cpu);
+/* -EPROTO where it is out of bounds. */
+int wire_get_cpu(struct wire_reader *r, struct wire_cpu *cpu);
 
 int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *c);
 /* -EPROTO where the frame is no such request. The lists and mounts are malloced: wire_create_done. */

@@ -51,7 +51,7 @@ static struct wire_create example(struct wire_mount mounts[2])
                                 .in = "",
                                 .out = "log+cri:///x",
                                 .err = "",
-                                .memory_limit = UINT64_C(1) << 40,
+                                .limits = {UINT64_C(1) << 40, {512, 20000, 50000}, 7, 9},
                                 .mounts = mounts,
                                 .mount_count = 2};
 }
@@ -74,7 +74,7 @@ static void what_is_asked_arrives(void **state)
     assert_int_equal(out.record_len, 3);
     assert_memory_equal(out.record, "a\0b", 3);
     assert_int_equal(out.module.profile, WASM_BUSY);
-    assert_int_equal(out.memory_limit, UINT64_C(1) << 40);
+    assert_memory_equal(&out.limits, &in.limits, sizeof in.limits);
     assert_int_equal(strv_len(out.args), 2);
     assert_string_equal(out.args[1], "");
     assert_int_equal(strv_len(out.env), 0);

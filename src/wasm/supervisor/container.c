@@ -11,6 +11,7 @@
 #include "wasm/files/vfs.h"
 #include "wasm/supervisor/cache.h"
 #include "wasm/supervisor/choose.h"
+#include "wasm/supervisor/limits.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
 #include "wasm/wire_create.h"
@@ -193,13 +194,6 @@ static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct p
     return choose_profile(spec, module.memory, &c->module.profile, err);
 }
 
-static uint64_t memory_limit(const struct wasm *w, const struct oci_spec *spec)
-{
-    const struct oci_resources *r = spec->linux_ ? spec->linux_->resources : NULL;
-    const int64_t *limit = r && r->memory ? r->memory->limit : NULL;
-    return limit && *limit > 0 ? (uint64_t)*limit : w->options.memory_limit;
-}
-
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
                       struct prepared *ret, struct error *err)
 {
@@ -216,8 +210,10 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
                               .record_len = record->len,
                               .in = str_or_empty(p->stdin_),
                               .out = str_or_empty(p->stdout_),
-                              .err = str_or_empty(p->stderr_),
-                              .memory_limit = memory_limit(w, spec)};
+                              .err = str_or_empty(p->stderr_)};
+    r = limits_of_spec(spec, w->options.memory_limit, &c->limits, err);
+    if (r < 0)
+        return r;
     if (spec->mounts_count >= VFS_MOUNTS_MAX)
         return fail_plain(err, EINVAL, "mounts: %zu, where %d are allowed", spec->mounts_count,
                           VFS_MOUNTS_MAX - 1);

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/limits.h"
 #include "wasm/supervisor/once.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
@@ -92,7 +93,10 @@ static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *recor
 {
     struct pod *pod = sb->technique;
     auto(buffer) struct buffer frame = {0};
-    int r = holder_place(t, pod, err);
+    struct wire_cpu cpu;
+    int r = limits_of_pod(sb, &cpu, err);
+    if (!r)
+        r = holder_place(t, pod, err);
     if (r < 0)
         return r;
     struct link *connection = pod->holder->connection;
@@ -100,6 +104,7 @@ static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *recor
     struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_ADD, tag);
     wire_put_text(&w, sb->id);
     wire_put_bytes(&w, record->data, record->len);
+    wire_put_cpu(&w, &cpu);
     r = wire_end(&w);
     r = r < 0 ? fail(err, r, "start the pod") : link_call(connection, tag, &frame, NULL, err);
     if (r < 0)
@@ -324,6 +329,27 @@ static int resume_process(void *t, struct process *p, struct error *err)
     return ask(p, WIRE_PAUSE, 0, err);
 }
 
+static int update(void *t, struct process *p, const uint8_t *resources, size_t len,
+                  struct error *err)
+{
+    (void)t;
+    struct holder *h = NULL;
+    struct wire_limits limits;
+    auto(buffer) struct buffer frame = {0};
+    int r = limits_of_update(resources, len, &limits, err);
+    if (!r)
+        r = holder_of(p, &h, err);
+    if (r < 0)
+        return r;
+    uint32_t tag = link_tag(h->connection);
+    struct wire_writer w = wire_begin(&frame, WIRE_UPDATE, tag);
+    wire_put_text(&w, p->id);
+    wire_put_number(&w, (int64_t)limits.memory);
+    wire_put_cpu(&w, &limits.cpu);
+    r = wire_end(&w);
+    return r < 0 ? fail(err, r, "ask a worker") : link_call(h->connection, tag, &frame, NULL, err);
+}
+
 static int pids(void *t, struct process *p, struct buffer *b, struct error *err)
 {
     (void)t;
@@ -410,6 +436,7 @@ const struct technique wasm_technique = {
     .remove = remove_process,
     .pause = pause_process,
     .resume = resume_process,
+    .update = update,
     .pids = pids,
     .stats = stats,
     .close_stdin = close_stdin,

@@ -15,13 +15,18 @@
 /* The limit of memory is for each of a module's: one is all that toolchains make. */
 enum { TABLES_MAX = 8, MEMORIES_MAX = 1 };
 
+static void apply_limits(struct guest *g)
+{
+    wasmtime_store_limiter(g->store, (int64_t)atomic_load(&g->limits.memory),
+                           g->limits.table_elements, 1, TABLES_MAX, MEMORIES_MAX);
+}
+
 /* The store, and a future that instantiates. */
 static void begin(struct guest *g)
 {
     g->store = wasmtime_store_new(runtime_engine(g->module->key.profile), g, NULL);
     struct wasmtime_context *c = wasmtime_store_context(g->store);
-    wasmtime_store_limiter(g->store, (int64_t)g->limits.memory, g->limits.table_elements, 1,
-                           TABLES_MAX, MEMORIES_MAX);
+    apply_limits(g);
     wasmtime_context_set_epoch_deadline(c, 1);
     wasmtime_context_epoch_deadline_async_yield_and_update(c, 1);
     g->future = wasmtime_instance_pre_instantiate_async(g->module->pre, c, &g->instance, &g->trap,
@@ -90,6 +95,8 @@ enum guest_turn guest_run(struct guest *g, int64_t until)
         return GUEST_TURN_YIELD;
     if (atomic_exchange(&g->reopen_log, false))
         log_writer_reopen(&g->wasi.console.log, NULL);
+    if (atomic_exchange(&g->new_limits, false) && g->store)
+        apply_limits(g);
     enum guest_turn t = turn(g, until);
     if (t == GUEST_TURN_PARK)
         console_rest(&g->wasi.console);

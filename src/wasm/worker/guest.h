@@ -36,7 +36,7 @@ enum guest_state { /* what leads from one to another: sched.h */
 enum guest_limit { GUEST_LIMIT_NONE, GUEST_LIMIT_CPU, GUEST_LIMIT_WALL };
 
 struct guest_limits {
-    uint64_t memory; /* bytes of linear memory, all together */
+    _Atomic uint64_t memory; /* bytes of linear memory */
     uint32_t table_elements;
 };
 
@@ -50,6 +50,7 @@ struct guest {
     bool parking;          /* a host call asks to be parked as wait says */
     _Atomic uint8_t kill;  /* the signal that ends it; 0 for none */
     _Atomic bool reopen_log;
+    _Atomic bool new_limits; /* the store has others yet */
     uint32_t exit_status;
     struct sched_timer timer; /* while it is PARKED or THROTTLED */
     struct fair_item fair;

@@ -32,6 +32,7 @@ static unsigned token_count;
 
 static void pod_free(struct held_pod *pod)
 {
+    sched_group_free(pod->group);
     free(pod->id);
     free(pod->record);
     free(pod);
@@ -43,7 +44,8 @@ static void *copy(const void *data, size_t len)
     return p ? memcpy(p, data, len) : NULL;
 }
 
-int held_add_pod(const char *id, const void *record, size_t len, struct error *err)
+int held_add_pod(const char *id, const void *record, size_t len, const struct wire_cpu *cpu,
+                 struct error *err)
 {
     struct held_pod *pod = calloc(1, sizeof *pod);
     if (!pod)
@@ -52,7 +54,11 @@ int held_add_pod(const char *id, const void *record, size_t len, struct error *e
     pod->id = strdup(id);
     pod->record = copy(record, len);
     pod->record_len = len;
-    int r = pod->id && pod->record ? map_add(&pods, pod->id, pod) : -ENOMEM;
+    bool grouped = cpu->shares || cpu->quota > 0;
+    if (grouped)
+        pod->group = sched_group_new(cpu);
+    int r =
+        pod->id && pod->record && !pod->group == !grouped ? map_add(&pods, pod->id, pod) : -ENOMEM;
     if (r < 0) {
         pod_free(pod);
         return fail(err, r, "hold pod '%s'", id);
@@ -177,11 +183,14 @@ static int fill(struct held *h, const struct wire_create *c, struct error *err)
     r = choose_entry(g, c->args, err);
     if (r < 0)
         return r;
-    g->limits = (struct guest_limits){c->memory_limit, TABLE_ELEMENTS_MAX};
-    if (g->module->memory_minimum > c->memory_limit)
+    g->limits = (struct guest_limits){c->limits.memory, TABLE_ELEMENTS_MAX};
+    if (sched_join(g, h->pod->group, &c->limits.cpu) < 0 ||
+        sched_limit(g, c->limits.cpu_time, (int64_t)c->limits.wall_time) < 0)
+        return fail(err, ENOMEM, "hold container '%s'", c->id);
+    if (g->module->memory_minimum > c->limits.memory)
         return fail_plain(
             err, ENOMEM, "the module needs %llu bytes of memory to start, and its limit is %llu",
-            (unsigned long long)g->module->memory_minimum, (unsigned long long)c->memory_limit);
+            (unsigned long long)g->module->memory_minimum, (unsigned long long)c->limits.memory);
     r = make_vfs(c, &g->wasi.vfs, err);
     if (r < 0)
         return r;
@@ -197,7 +206,6 @@ static struct held *held_new(struct held_pod *pod)
         return NULL;
     h->pod = pod;
     h->guest.owner = h;
-    fair_item_init(&h->guest.fair, 0);
     h->guest.wait.deadline = INT64_MAX;
     h->guest.wasi.console = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
     list_init(&h->guest.link);
@@ -226,6 +234,28 @@ int held_create(struct wire_reader *r, struct error *err)
         e = held_start(h, err);
     wire_create_done(&c);
     return e;
+}
+
+int held_update(struct held *h, struct wire_reader *r, struct error *err)
+{
+    struct wire_cpu cpu;
+    uint64_t memory = (uint64_t)wire_number(r);
+    if (wire_get_cpu(r, &cpu) < 0)
+        return fail_plain(err, EPROTO, "a malformed request");
+    if (h->told)
+        return fail(err, ESRCH, "update container '%s'", h->id);
+    uint64_t used = atomic_load(&h->guest.memory);
+    if (memory && memory < used)
+        return fail_plain(err, EBUSY,
+                          "linux.resources.memory.limit: the container has %llu bytes already",
+                          (unsigned long long)used);
+    if (sched_set_cpu(&h->guest, &cpu) < 0)
+        return fail(err, ENOMEM, "update container '%s'", h->id);
+    if (memory) {
+        atomic_store(&h->guest.limits.memory, memory);
+        atomic_store(&h->guest.new_limits, true); /* at its next turn */
+    }
+    return 0;
 }
 
 int held_start(struct held *h, struct error *err)

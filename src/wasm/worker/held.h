@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wasm/wire.h"
+#include "wasm/wire_create.h"
 #include "wasm/worker/guest.h"
 
 struct held_pod {
@@ -14,6 +14,7 @@ struct held_pod {
     void *record;
     size_t record_len;
     struct list containers;
+    struct sched_group *group; /* NULL for a pod without CPU resources of its own */
 };
 
 struct held {
@@ -27,12 +28,15 @@ struct held {
     bool removed; /* goes as soon as it has ended */
 };
 
-int held_add_pod(const char *id, const void *record, size_t len, struct error *err);
+int held_add_pod(const char *id, const void *record, size_t len, const struct wire_cpu *cpu,
+                 struct error *err);
 /* With all that is in it; what runs is killed. */
 void held_remove_pod(const char *id);
 /* A CREATE request. */
 int held_create(struct wire_reader *r, struct error *err);
 struct held *held_find(const char *id); /* NULL where there is none */
+/* What an UPDATE request says after the id. -EBUSY: more memory than that is in use. */
+int held_update(struct held *h, struct wire_reader *r, struct error *err);
 int held_start(struct held *h, struct error *err);
 int held_close_stdin(struct held *h);
 int held_reopen_log(struct held *h, struct error *err);

@@ -30,6 +30,7 @@
 
 struct error;
 struct guest;
+struct wire_cpu;
 struct sched_control; /* quota and limits of a guest that has any */
 struct sched_group;   /* a pod with CPU resources of its own */
 
@@ -44,13 +45,6 @@ struct sched_watch {
 struct sched_timer {
     uint32_t at; /* place in the heap of deadlines plus 1 */
     uint32_t kind;
-};
-
-/* linux.resources.cpu of the OCI spec; 0: not said. */
-struct sched_cpu {
-    uint64_t shares;
-    int64_t quota;   /* us in each period; below 0: none */
-    uint64_t period; /* us */
 };
 
 enum { SCHED_SLICE_MS = 2 };
@@ -68,15 +62,15 @@ void sched_free_later(void *p);
 void sched_turn(int64_t max_ns);
 
 /* A pod's share of the CPU; NULL with errno. Its guests keep it until they have left. */
-struct sched_group *sched_group_new(const struct sched_cpu *cpu);
+struct sched_group *sched_group_new(const struct wire_cpu *cpu);
 void sched_group_free(struct sched_group *group); /* NULL is allowed */
 
 /* Of one that was not started. group: NULL for none. -ENOMEM. */
-int sched_join(struct guest *g, struct sched_group *group, const struct sched_cpu *cpu);
+int sched_join(struct guest *g, struct sched_group *group, const struct wire_cpu *cpu);
 /* It ends after so many ns of CPU time, or of time since its start; 0: no limit. -ENOMEM. */
 int sched_limit(struct guest *g, uint64_t cpu_ns, int64_t wall_ns);
 /* Changes what cpu says, and leaves the rest. -ENOMEM. */
-int sched_set_cpu(struct guest *g, const struct sched_cpu *cpu);
+int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu);
 /* Before its memory goes; it never ran, or has ended. */
 void sched_leave(struct guest *g);
 

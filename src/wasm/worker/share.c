@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "wasm/wire_create.h"
 #include "wasm/worker/sched_own.h"
 
 /* What the kernel has for CFS: 100 ms where a period is not said. */
@@ -16,13 +17,13 @@ static uint32_t weight_of(uint64_t shares)
     return shares > FAIR_WEIGHT_MAX ? FAIR_WEIGHT_MAX : (uint32_t)shares;
 }
 
-static bool says_quota(const struct sched_cpu *cpu)
+static bool says_quota(const struct wire_cpu *cpu)
 {
     return cpu->quota || cpu->period;
 }
 
 /* What is not said stays; a change begins a new period. */
-static void set_quota(struct fair_quota *q, const struct sched_cpu *cpu)
+static void set_quota(struct fair_quota *q, const struct wire_cpu *cpu)
 {
     int64_t period = cpu->period ? (int64_t)cpu->period * 1000
                      : q->period ? q->period
@@ -34,7 +35,7 @@ static void set_quota(struct fair_quota *q, const struct sched_cpu *cpu)
         *q = (struct fair_quota){.quota = quota, .period = period};
 }
 
-struct sched_group *sched_group_new(const struct sched_cpu *cpu)
+struct sched_group *sched_group_new(const struct wire_cpu *cpu)
 {
     struct sched_group *group = calloc(1, sizeof *group);
     if (!group)
@@ -73,7 +74,7 @@ static struct sched_control *control_of(struct guest *g)
     return g->control;
 }
 
-int sched_join(struct guest *g, struct sched_group *group, const struct sched_cpu *cpu)
+int sched_join(struct guest *g, struct sched_group *group, const struct wire_cpu *cpu)
 {
     if (says_quota(cpu)) {
         if (!control_of(g))
@@ -100,7 +101,7 @@ int sched_limit(struct guest *g, uint64_t cpu_ns, int64_t wall_ns)
     return 0;
 }
 
-int sched_set_cpu(struct guest *g, const struct sched_cpu *cpu)
+int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu)
 {
     int r = 0;
     pthread_mutex_lock(&sched.lock);

@@ -266,8 +266,7 @@ static int serve_held(struct wire_reader *r, struct error *err)
         sched_pause(&h->guest, SCHED_PAUSED, wire_number(r));
         return 0;
     case WIRE_UPDATE:
-        return fail_plain(err, EOPNOTSUPP,
-                          "a wasm container's limits cannot be changed while it runs");
+        return held_update(h, r, err);
     case WIRE_CLOSE_STDIN:
         return held_close_stdin(h);
     case WIRE_REOPEN_LOG:
@@ -292,7 +291,9 @@ static void serve(struct connection *c, struct wire_reader *r)
     case WIRE_SANDBOX_ADD: {
         size_t len;
         const char *id = wire_text(r), *record = wire_bytes(r, &len);
-        code = held_add_pod(id, record, len, &err);
+        struct wire_cpu cpu;
+        code = wire_get_cpu(r, &cpu) < 0 ? fail_plain(&err, EPROTO, "a malformed request")
+                                         : held_add_pod(id, record, len, &cpu, &err);
         break;
     }
     case WIRE_SANDBOX_REMOVE:
