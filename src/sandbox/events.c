@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 void event_log_init(struct event_log *l)
 {
     *l = (struct event_log){0};
@@ -68,7 +70,7 @@ static void drop_slow(struct event_log *l)
     }
 }
 
-uint64_t event_log_add(struct event_log *l, bool sandbox, const char *key)
+uint64_t event_log_add(struct event_log *l, bool sandbox, const char *key, bool urgent)
 {
     if (l->count >= EVENTS_MAX)
         drop_slow(l);
@@ -80,8 +82,10 @@ uint64_t event_log_add(struct event_log *l, bool sandbox, const char *key)
         abort();
     l->count++;
     *at(l, l->count - 1) = e;
+    if (urgent)
+        l->urgent = e.cursor;
     struct event_watcher *w;
-    list_each(w, &l->watchers, link) co_queue_wake_all(&w->wake);
+    list_each(w, &l->watchers, link) if (urgent || !w->resting) co_queue_wake_all(&w->wake);
     return e.cursor;
 }
 
@@ -96,6 +100,15 @@ void event_watch(struct event_log *l, struct event_watcher *w, uint64_t cursor)
     *w = (struct event_watcher){.cursor = cursor};
     co_queue_init(&w->wake);
     list_append(&l->watchers, &w->link);
+}
+
+void event_rest(const struct event_log *l, struct event_watcher *w)
+{
+    if (w->cursor < l->urgent || w->dropped)
+        return;
+    w->resting = true;
+    co_queue_wait(&w->wake, clock_mono_ns() + EVENTS_LAZY_MS * NSEC_PER_MSEC);
+    w->resting = false;
 }
 
 void event_unwatch(struct event_watcher *w)

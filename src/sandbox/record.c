@@ -51,7 +51,8 @@ int record_of_sandbox(const struct sandbox *sb, struct buffer *b)
         r = put_strings(b, strings, ARRAY_SIZE(strings));
     if (r == 0)
         r = put_number(b, sb->task_v3, 1);
-    return r < 0 ? r : put_bytes(b, sb->config, sb->config_len);
+    bool kept = !sb->sandboxer->technique->config_until_start;
+    return r < 0 ? r : put_bytes(b, sb->config, kept ? sb->config_len : 0);
 }
 
 int record_of_process(const struct process *p, struct buffer *b)

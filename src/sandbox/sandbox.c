@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on sandboxes. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -40,6 +41,10 @@ static int start_locked(struct sandboxer *s, struct sandbox *sb, struct error *e
     r = s->technique->sandbox_start(s->t, sb, &record, err);
     if (r < 0)
         return fail_in(err, r, "start sandbox '%s'", sb->id);
+    if (s->technique->config_until_start) {
+        free(take_ptr(&sb->config));
+        sb->config_len = 0;
+    }
     if (sb->state == SANDBOX_CREATED) /* else it has ended already */
         sb->state = SANDBOX_RUNNING;
     sandbox_changed(sb);

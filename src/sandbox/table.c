@@ -65,8 +65,6 @@ void sandbox_unref(struct sandbox *sb)
     if (!sb || --sb->refs)
         return;
     sandbox_tasks_free(sb->tasks);
-    free(sb->id);
-    free(sb->netns_path);
     free(sb->config);
     free(sb);
 }
@@ -80,15 +78,7 @@ void process_unref(struct process *p)
 {
     if (!p || --p->refs)
         return;
-    if (p->stderr_ != p->stdout_)
-        free(p->stderr_);
-    free(p->stdout_);
-    free(p->stdin_);
     free(p->message);
-    free(p->bundle);
-    free(p->key);
-    free(p->exec_id);
-    free(p->id);
     sandbox_unref(p->sandbox);
     free(p);
 }
@@ -107,11 +97,28 @@ static int copy_bytes(uint8_t **ret, const void *data, size_t len)
     return 0;
 }
 
+/* Copies s to *at and moves on; an empty one takes no room. */
+static const char *put(char **at, const char *s)
+{
+    if (str_empty(s))
+        return "";
+    char *here = *at;
+    *at = stpcpy(here, s) + 1;
+    return here;
+}
+
+static size_t room_of(const char *s)
+{
+    return strlen(str_or_empty(s)) + 1;
+}
+
 static struct sandbox *sandbox_new(struct sandboxer *s, const struct sandbox_request *request)
 {
-    struct sandbox *sb = calloc(1, sizeof *sb);
+    struct sandbox *sb =
+        calloc(1, sizeof *sb + room_of(request->id) + room_of(request->netns_path));
     if (!sb)
         return NULL;
+    char *at = sb->text;
     sb->refs = 1;
     sb->sandboxer = s;
     sb->created_ns = clock_wall_ns();
@@ -120,10 +127,9 @@ static struct sandbox *sandbox_new(struct sandboxer *s, const struct sandbox_req
     list_init(&sb->table);
     co_mutex_init(&sb->mutex);
     co_queue_init(&sb->exited);
-    sb->id = strdup(request->id);
-    sb->netns_path = strdup(str_or_empty(request->netns_path));
-    if (!sb->id || !sb->netns_path ||
-        copy_bytes(&sb->config, request->config, request->config_len) < 0) {
+    sb->id = put(&at, request->id);
+    sb->netns_path = put(&at, request->netns_path);
+    if (copy_bytes(&sb->config, request->config, request->config_len) < 0) {
         sandbox_unref(sb);
         return NULL;
     }
@@ -153,19 +159,17 @@ int table_add_sandbox(struct sandboxer *s, const struct sandbox_request *request
     return 0;
 }
 
-static char *copy_string(const char *s, bool *failed)
-{
-    char *copy = strdup(str_or_empty(s));
-    *failed |= !copy;
-    return copy;
-}
-
 static struct process *process_new(struct sandbox *sb, const struct process_request *request)
 {
-    struct process *p = calloc(1, sizeof *p);
+    const char *texts[] = {request->id,      request->exec_id, request->stdin_,
+                           request->stdout_, request->stderr_, request->bundle};
+    size_t room = *request->exec_id ? room_of(request->id) + room_of(request->exec_id) : 0;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        room += room_of(texts[i]);
+    struct process *p = calloc(1, sizeof *p + room);
     if (!p)
         return NULL;
-    bool failed = false, same = str_eq(request->stdout_, request->stderr_);
+    char *at = p->text;
     p->refs = 1;
     p->sandbox = sb;
     sandbox_ref(sb);
@@ -174,17 +178,16 @@ static struct process *process_new(struct sandbox *sb, const struct process_requ
     list_init(&p->link);
     co_queue_init(&p->exited);
     co_queue_init(&p->idle);
-    p->id = copy_string(request->id, &failed);
-    p->exec_id = copy_string(request->exec_id, &failed);
-    p->stdin_ = copy_string(request->stdin_, &failed);
-    p->stdout_ = copy_string(request->stdout_, &failed);
-    p->stderr_ = same ? p->stdout_ : copy_string(request->stderr_, &failed);
-    p->bundle = copy_string(request->bundle, &failed);
-    p->key = *request->exec_id ? str_format("%s/%s", request->id, request->exec_id)
-                               : strdup(request->id);
-    if (failed || !p->key) {
-        process_unref(p);
-        return NULL;
+    p->id = p->key = put(&at, request->id);
+    p->exec_id = put(&at, request->exec_id);
+    p->stdin_ = put(&at, request->stdin_);
+    p->stdout_ = put(&at, request->stdout_);
+    p->stderr_ =
+        str_eq(request->stdout_, request->stderr_) ? p->stdout_ : put(&at, request->stderr_);
+    p->bundle = put(&at, request->bundle);
+    if (*p->exec_id) {
+        p->key = at;
+        sprintf(at, "%s/%s", p->id, p->exec_id);
     }
     return p;
 }
@@ -225,7 +228,7 @@ void table_drop_sandbox(struct sandbox *sb)
     list_remove(&sb->table);
     sb->gone = true;
     if (!sb->making)
-        sb->changed = event_log_add(&s->events, true, sb->id);
+        sb->changed = event_log_add(&s->events, true, sb->id, false);
     co_queue_wake_all(&sb->exited);
     sandbox_unref(sb);
 }
@@ -237,7 +240,7 @@ void table_drop_process(struct process *p)
     list_remove(&p->link);
     p->gone = true;
     if (!p->making)
-        p->changed = event_log_add(&s->events, false, p->key);
+        p->changed = event_log_add(&s->events, false, p->key, false);
     co_queue_wake_all(&p->exited);
     process_unref(p);
 }
@@ -348,13 +351,13 @@ void process_leave(struct process *p)
 void sandbox_changed(struct sandbox *sb)
 {
     if (!sb->gone && !sb->making)
-        sb->changed = event_log_add(&sb->sandboxer->events, true, sb->id);
+        sb->changed = event_log_add(&sb->sandboxer->events, true, sb->id, sb->exited_ns);
 }
 
 void process_changed(struct process *p)
 {
     if (!p->gone && !p->making)
-        p->changed = event_log_add(&p->sandbox->sandboxer->events, false, p->key);
+        p->changed = event_log_add(&p->sandbox->sandboxer->events, false, p->key, p->exited_ns);
 }
 
 void process_exited(struct process *p, uint32_t exit_status, int64_t exited_ns, bool oom_killed,

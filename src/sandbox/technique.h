@@ -38,15 +38,16 @@ enum sandbox_state { /* numbers as warren.sandbox.v1.State */
 };
 
 struct sandbox {
-    char *id; /* checked by str_check_id */
+    const char *id; /* checked by str_check_id */
     struct sandboxer *sandboxer;
     enum sandbox_state state;
     pid_t pid; /* what the sandbox's pid is to the world: the keeper's; 0 where there is none (wasm)
                 */
     int64_t created_ns, exited_ns;
     uint32_t exit_status;
-    char *netns_path; /* of ControllerCreateRequest; "" where none: see config */
-    uint8_t *config;  /* runtime.v1.PodSandboxConfig, packed, as it came in options; may be empty */
+    const char *netns_path; /* of ControllerCreateRequest; "" where none: see config */
+    uint8_t *
+        config; /* runtime.v1.PodSandboxConfig, packed, as it came in options; may be empty, and is after the start where the technique wants it so */
     size_t config_len;
     struct list processes; /* struct process.link */
     void *technique;       /* the technique's own */
@@ -62,6 +63,7 @@ struct sandbox {
     uint64_t serial;             /* of its creation: where a snapshot goes on */
     uint64_t changed;            /* cursor of its last event */
     struct sandbox_tasks *tasks; /* what an Update told: tasks.h */
+    char text[];                 /* the strings above */
 };
 
 struct mount_request { /* containerd.types.Mount */
@@ -70,8 +72,8 @@ struct mount_request { /* containerd.types.Mount */
 };
 
 struct process {
-    char *id;
-    char *exec_id; /* "" for a container */
+    const char *id;
+    const char *exec_id; /* "" for a container */
     struct sandbox *sandbox;
     enum sandbox_state state;
     pid_t pid; /* in the host's pid namespace; 0 in wasm */
@@ -82,9 +84,10 @@ struct process {
     /* addresses as design and interfaces say: log+cri:///PATH, log+json:///PATH, binary://,
      * file://, a FIFO's plain path; "" for none. A log address stands for both streams and is in
      * stdout_ and stderr_. */
-    char *stdin_, *stdout_, *stderr_;
+    const char *stdin_, *stdout_, *stderr_;
     bool terminal;
-    char *bundle; /* directory of a foreign engine's config.json; "" where the spec came in the
+    const char
+        *bundle; /* directory of a foreign engine's config.json; "" where the spec came in the
                      request */
     /* Only during create(), then freed: the OCI runtime spec (of an exec: the OCI process), and the
      * rootfs. A rootfs of type overlay is described, not mounted: options lowerdir= upperdir=
@@ -98,10 +101,11 @@ struct process {
     /* The servers' own: */
     struct co_queue exited;
     struct co_queue idle; /* woken when nothing is beside */
-    char *key;            /* id, or id/exec_id */
+    const char *key;      /* id, or id/exec_id */
     unsigned refs, beside;
     bool making, removing, gone;
     uint64_t changed;
+    char text[]; /* the strings above */
 };
 
 struct process_stats { /* as warren.sandbox.v1.ContainerStats */
@@ -113,6 +117,8 @@ struct process_stats { /* as warren.sandbox.v1.ContainerStats */
 /* Unset functions answer UNIMPLEMENTED by name. t is sandboxer_run()'s. */
 struct technique {
     const char *name;
+    /* sandbox.config is of no use once the sandbox has started: it is neither kept nor in the record. */
+    bool config_until_start;
     /* Finds what holders hold and tells of it by sandboxer_adopt_*(). Called once, before the
      * socket listens. */
     int (*recover)(void *t, struct sandboxer *s, struct error *err);

@@ -195,7 +195,9 @@ static int follow(struct watching *w, struct error *err)
     while (!rpc_cancelled(w->call)) {
         if (w->watcher.dropped)
             return fail_plain(err, E2BIG, "this watcher is too far behind: watch again");
-        int r = send_events(w, err);
+        if (is_behind(w))
+            event_rest(&w->s->events, &w->watcher);
+        int r = rpc_cancelled(w->call) ? 0 : send_events(w, err);
         if (r < 0)
             return r;
         if (!is_behind(w) && !w->watcher.dropped && !rpc_cancelled(w->call))

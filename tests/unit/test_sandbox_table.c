@@ -208,19 +208,19 @@ static void check_events(struct world *w)
     struct event_watcher watcher, late;
     event_watch(&w->s->events, &watcher, 0);
     for (int i = 0; i < EVENTS_KEPT + 100; i++)
-        event_log_add(&w->s->events, true, "s");
+        event_log_add(&w->s->events, true, "s", false);
     assert_int_equal(event_take(&w->s->events, &watcher)->cursor, 1);
     assert_true(event_log_has(&w->s->events, 1)); /* the watcher has not taken what follows */
     while (event_take(&w->s->events, &watcher))
         ;
     assert_int_equal(watcher.cursor, EVENTS_KEPT + 100);
-    event_log_add(&w->s->events, true, "s");
+    event_log_add(&w->s->events, true, "s", false);
     assert_false(event_log_has(&w->s->events, 1));
     assert_false(event_log_has(&w->s->events, EVENTS_KEPT + 102));
     assert_true(event_log_has(&w->s->events, EVENTS_KEPT));
     event_watch(&w->s->events, &late, w->s->events.cursor);
     for (int i = 0; i < EVENTS_MAX + 10; i++) {
-        event_log_add(&w->s->events, true, "s");
+        event_log_add(&w->s->events, true, "s", false);
         while (event_take(&w->s->events, &watcher))
             ;
     }

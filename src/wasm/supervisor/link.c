@@ -35,6 +35,7 @@ struct link {
     struct buffer in, out;
     size_t sent; /* of out: what is left is not moved at every turn */
     struct list attached;
+    struct co_queue empty; /* woken when all of out is with the kernel */
     struct list pending;
     struct link_handler handler;
 };
@@ -70,6 +71,7 @@ static void shut(struct link *l)
     l->dead = true;
     uv_close((uv_handle_t *)&l->poll, poll_closed);
     close_fd(&l->fd);
+    co_queue_wake_all(&l->empty);
     struct pending *p;
     list_each(p, &l->pending, link)
     {
@@ -141,6 +143,7 @@ static void flush(struct link *l)
     if (l->sent == l->out.len) {
         buffer_clear(&l->out);
         l->sent = 0;
+        co_queue_wake_all(&l->empty);
     }
     if (!l->dead)
         want(l, UV_READABLE | (l->out.len ? UV_WRITABLE : 0));
@@ -214,6 +217,7 @@ int link_new(struct link **ret, int fd, const struct link_handler *handler, stru
     l->handler = *handler;
     list_init(&l->attached);
     list_init(&l->pending);
+    co_queue_init(&l->empty);
     want(l, UV_READABLE);
     link_tell(l, &(struct buffer){.data = (uint8_t *)(uintptr_t) "", .len = 1});
     *ret = l;
@@ -230,7 +234,7 @@ void link_free(struct link *l)
 
 uint32_t link_tag(struct link *l)
 {
-    return ++l->last_tag;
+    return ++l->last_tag ? l->last_tag : ++l->last_tag;
 }
 
 void link_tell(struct link *l, const struct buffer *frame)
@@ -241,6 +245,17 @@ void link_tell(struct link *l, const struct buffer *frame)
         die(l);
     else
         flush(l);
+}
+
+int link_post(struct link *l, const struct buffer *frame, struct error *err)
+{
+    l->refs++;
+    link_tell(l, frame);
+    while (!l->dead && l->out.len)
+        co_queue_wait(&l->empty, INT64_MAX);
+    bool dead = l->dead;
+    unref(l);
+    return dead ? fail_plain(err, ENOTCONN, "the worker has ended") : 0;
 }
 
 void link_reply_done(struct link_reply *r)

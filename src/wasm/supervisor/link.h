@@ -43,5 +43,8 @@ int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct l
 /* As link_call(), with a descriptor, which is taken over. */
 int link_call_fd(struct link *l, uint32_t tag, const struct buffer *frame, int fd,
                  struct link_reply *reply, struct error *err);
+/* Sends a request of tag 0, which is not answered, and parks until the kernel has all of it: the worker gets it whatever becomes of
+ * us. -ENOTCONN. */
+int link_post(struct link *l, const struct buffer *frame, struct error *err);
 /* Sends and waits for nothing. */
 void link_tell(struct link *l, const struct buffer *frame);

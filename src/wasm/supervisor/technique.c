@@ -99,14 +99,12 @@ static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *recor
         r = holder_place(t, pod, err);
     if (r < 0)
         return r;
-    struct link *connection = pod->holder->connection;
-    uint32_t tag = link_tag(connection);
-    struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_ADD, tag);
+    struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_ADD, 0);
     wire_put_text(&w, sb->id);
     wire_put_bytes(&w, record->data, record->len);
     wire_put_cpu(&w, &cpu);
     r = wire_end(&w);
-    r = r < 0 ? fail(err, r, "start the pod") : link_call(connection, tag, &frame, NULL, err);
+    r = r < 0 ? fail(err, r, "start the pod") : link_post(pod->holder->connection, &frame, err);
     if (r < 0)
         holder_leave(pod);
     return r;
@@ -310,10 +308,24 @@ static int send_signal(void *t, struct process *p, int number, bool all, struct 
     return ask(p, WIRE_SIGNAL, number, err);
 }
 
+static int post_remove(const struct process *p, struct error *err)
+{
+    struct holder *h = NULL;
+    auto(buffer) struct buffer frame = {0};
+    int r = holder_of(p, &h, err);
+    if (r < 0)
+        return r;
+    struct wire_writer w = wire_begin(&frame, WIRE_REMOVE, 0);
+    wire_put_text(&w, p->id);
+    r = wire_end(&w);
+    return r < 0 ? fail(err, r, "ask a worker") : link_post(h->connection, &frame, err);
+}
+
+/* Of one that has ended nothing is left but what the worker remembers. */
 static int remove_process(void *t, struct process *p, struct error *err)
 {
     (void)t;
-    int r = ask(p, WIRE_REMOVE, 0, err);
+    int r = p->exited_ns ? post_remove(p, err) : ask(p, WIRE_REMOVE, 0, err);
     return r == -ESRCH || r == -ENOTCONN ? 0 : r;
 }
 
@@ -424,6 +436,7 @@ static int attach(void *t, struct process *p, bool in, bool out, bool err_, char
 
 const struct technique wasm_technique = {
     .name = "wasm",
+    .config_until_start = true,
     .recover = recover,
     .sandbox_create = sandbox_create,
     .sandbox_start = sandbox_start,

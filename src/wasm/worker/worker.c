@@ -324,6 +324,8 @@ static void serve(struct connection *c, struct wire_reader *r)
     default:
         code = serve_held(r, &err);
     }
+    if (!r->tag)
+        return;
     reply(c, r->tag, r->bad ? fail_plain(&err, EPROTO, "a malformed request") : code, &err);
 }
 
