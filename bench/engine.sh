@@ -56,3 +56,12 @@ bench_image() { # NAME DIRECTORY
 bench_machine() {
     echo "$(date -u +%F), $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), kernel $(uname -r), load average $(cut -d' ' -f1 /proc/loadavg) before"
 }
+
+# bench_wait PID: waits for a load in the background, so that an interrupt of the script alone reaches it as well.
+bench_wait() {
+    local status=0
+    trap "kill -INT $1 2>/dev/null; wait $1; exit 130" INT
+    trap "kill -INT $1 2>/dev/null; wait $1; exit 143" TERM
+    wait "$1" || status=$?
+    return $status
+}

@@ -18,14 +18,10 @@ echo 2 >/proc/sys/vm/drop_caches # names and inodes of others' files, which woul
 per_pod=()
 [ "${LOGS:-shared}" != pod ] || per_pod=(--log-dir-per-pod)
 status=0
-# in the background, so that an interrupt of this script alone reaches it
 build/bin/criload --endpoint "unix://$socket" --runtime-handler wasm --pods "$pods" --parallel "$clients" --image wasi-demo:latest \
     --command "/wasi-demo.wasm wait {name}" --expect "{name} is here" --log-dir "$root/logs" "${per_pod[@]}" --measure "build/bin,$root" \
     --samples "$root/samples.jsonl" --probe 10ms --list --settle 5s --progress --json >"$root/result.json" &
-load=$!
-trap 'kill -INT $load 2>/dev/null; wait $load; exit 130' INT
-trap 'kill -INT $load 2>/dev/null; wait $load; exit 143' TERM
-wait $load || status=$?
+bench_wait $! || status=$?
 [ $status != 0 ] || bench_pods_left=no
 [ -z "${WASM_PODS_SAMPLES:-}" ] || cp "$root/samples.jsonl" "$WASM_PODS_SAMPLES"
 [ ! -s "$root/result.json" ] || python3 bench/wasm_pods.py "$machine" "$root/samples.jsonl" <"$root/result.json"

@@ -26,7 +26,10 @@ func listAll(e *engine) []listing {
 			err = e.eachPod(func(*cri.PodSandbox) { n++ })
 			return
 		}),
-		listed("StreamContainers", e.streamContainers),
+		listed("StreamContainers", func() (n int, err error) {
+			err = e.eachContainer(func(*cri.Container) { n++ })
+			return
+		}),
 		listed("ListPodSandbox", func() (int, error) {
 			all, err := call(e.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{})
 			return len(all.GetItems()), err
@@ -74,18 +77,20 @@ func (e *engine) eachPod(f func(*cri.PodSandbox)) error {
 	return err
 }
 
-func (e *engine) streamContainers() (n int, err error) {
+func (e *engine) eachContainer(f func(*cri.Container)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
 	defer cancel()
 	stream, err := e.runtime.StreamContainers(ctx, &cri.StreamContainersRequest{})
 	for err == nil {
 		var part *cri.StreamContainersResponse
 		if part, err = stream.Recv(); err == nil {
-			n += len(part.Containers)
+			for _, c := range part.Containers {
+				f(c)
+			}
 		}
 	}
 	if err == io.EOF {
-		err = nil
+		return nil
 	}
-	return
+	return err
 }

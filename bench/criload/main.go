@@ -25,36 +25,40 @@ import (
 )
 
 var (
-	endpoint   = flag.String("endpoint", "unix:///run/warren/warren.sock", "CRI socket")
-	handler    = flag.String("runtime-handler", "", "runtime handler of the pods")
-	pods       = flag.Int("pods", 20, "pods to start")
-	parallel   = flag.Int("parallel", 1, "clients at the same time, with a connection each")
-	namespaces = flag.Int("namespaces", 1, "Kubernetes namespaces that the pods are spread over")
-	image      = flag.String("image", "busybox:latest", "image of the containers; it must be there, or see --pull")
-	pull       = flag.Bool("pull", false, "pull the image first")
-	network    = flag.String("network", "host", "host: the node's; pod: a namespace for each pod, set up as the engine does")
-	command    = flag.String("command", "sleep 987654", "command of the containers, split at blanks, {name} is the pod's; empty: the image's")
-	annotation = flag.String("annotation", "", "KEY=VALUE for each pod and container")
-	podsOnly   = flag.Bool("pods-only", false, "only RunPodSandbox")
-	keep       = flag.Bool("keep", false, "do not stop and remove")
-	wipe       = flag.Bool("wipe", false, "only stop and remove every pod whose name starts with --prefix")
-	prefix     = flag.String("prefix", "criload", "start of the pods' names")
-	logDir     = flag.String("log-dir", "", "directory for the containers' logs; empty: none")
-	logPerPod  = flag.Bool("log-dir-per-pod", false, "a directory below --log-dir for each pod, as the kubelet has it")
-	expect     = flag.String("expect", "", "line that every --check-every'th container must have printed, {name} is the pod's; needs --log-dir")
-	checkEvery = flag.Int("check-every", 100, "see --expect")
-	list       = flag.Bool("list", false, "list all, by the streaming calls and by the plain ones, before they are removed")
-	probe      = flag.Duration("probe", 0, "between calls of status for a random pod or container during the load; 0: none")
-	cgParent   = flag.String("cgroup-parent", "", "parent of the pods' control groups")
-	settle     = flag.Duration("settle", 2*time.Second, "from the last start, and the last removal, to the measurement of memory")
-	measure    = flag.String("measure", "", "comma list: PSS of the processes that run a program below these directories, name them in their arguments or have these names, and of all their descendants")
-	samples    = flag.String("samples", "", "file for the samples of memory and rate during the load, a JSON object a line")
-	sampleStep = flag.Int("sample-every", 0, "pods from one sample to the next; 0: a fiftieth of --pods")
-	cold       = flag.Int("cold", 0, "in place of a load: this many cold starts one after the other, from RunPodSandbox to the first line in the log")
-	procs      = flag.Int("procs", 1, "threads that the clients compute on; more than one spend a third more CPU a pod, by waking each other")
-	timeout    = flag.Duration("timeout", 5*time.Minute, "for each call")
-	progress   = flag.Bool("progress", false, "show a progress bar on standard error")
-	jsonOut    = flag.Bool("json", false, "one JSON object in place of text")
+	endpoint    = flag.String("endpoint", "unix:///run/warren/warren.sock", "CRI socket")
+	handler     = flag.String("runtime-handler", "", "runtime handler of the pods")
+	pods        = flag.Int("pods", 20, "pods to start")
+	parallel    = flag.Int("parallel", 1, "clients at the same time, with a connection each")
+	namespaces  = flag.Int("namespaces", 1, "Kubernetes namespaces that the pods are spread over")
+	image       = flag.String("image", "busybox:latest", "image of the containers; it must be there, or see --pull")
+	pull        = flag.Bool("pull", false, "pull the image first")
+	network     = flag.String("network", "host", "host: the node's; pod: a namespace for each pod, set up as the engine does")
+	command     = flag.String("command", "sleep 987654", "command of the containers, split at blanks, {name} is the pod's; empty: the image's")
+	annotation  = flag.String("annotation", "", "KEY=VALUE for each pod and container")
+	podsOnly    = flag.Bool("pods-only", false, "only RunPodSandbox")
+	keep        = flag.Bool("keep", false, "do not stop and remove")
+	wipe        = flag.Bool("wipe", false, "only stop and remove every pod whose name starts with --prefix")
+	prefix      = flag.String("prefix", "criload", "start of the pods' names")
+	logDir      = flag.String("log-dir", "", "directory for the containers' logs; empty: none")
+	logPerPod   = flag.Bool("log-dir-per-pod", false, "a directory below --log-dir for each pod, as the kubelet has it")
+	expect      = flag.String("expect", "", "line that every --check-every'th container must have printed, {name} is the pod's; needs --log-dir")
+	checkEvery  = flag.Int("check-every", 100, "see --expect")
+	list        = flag.Bool("list", false, "list all, by the streaming calls and by the plain ones, before they are removed")
+	probe       = flag.Duration("probe", 0, "between calls of status for a random pod or container during the load; 0: none")
+	cgParent    = flag.String("cgroup-parent", "", "parent of the pods' control groups")
+	settle      = flag.Duration("settle", 2*time.Second, "from the last start, and the last removal, to the measurement of memory")
+	measure     = flag.String("measure", "", "comma list: PSS of the processes that run a program below these directories, name them in their arguments or have these names, and of all their descendants")
+	samples     = flag.String("samples", "", "file for the samples of memory and rate during the load, a JSON object a line")
+	sampleStep  = flag.Int("sample-every", 0, "pods from one sample to the next; 0: a fiftieth of --pods")
+	cold        = flag.Int("cold", 0, "in place of a load: this many cold starts one after the other, from RunPodSandbox to the first line in the log")
+	procs       = flag.Int("procs", 1, "threads that the clients compute on; more than one spend a third more CPU a pod, by waking each other")
+	unruly      = flag.Bool("hostile", false, "in place of a load: --pods of which 5 in 100 misbehave, see hostile.go")
+	unrulyKinds = flag.String("kinds", "spin,trap,fill,log,fifo", "with --hostile: those that misbehave")
+	watchFor    = flag.Duration("watch", 30*time.Second, "with --hostile: how long those that sleep are watched, alone and beside the others")
+	tickPeriod  = flag.Duration("tick", 10*time.Second, "with --hostile: from one wake to the next of those that sleep")
+	timeout     = flag.Duration("timeout", 5*time.Minute, "for each call")
+	progress    = flag.Bool("progress", false, "show a progress bar on standard error")
+	jsonOut     = flag.Bool("json", false, "one JSON object in place of text")
 )
 
 // interrupted is set by SIGINT and SIGTERM: what runs ends early, what was started is removed.
@@ -74,7 +78,7 @@ func checkFlags() {
 	if *network != "host" && *network != "pod" {
 		die(fmt.Errorf("--network is host or pod, not %q", *network))
 	}
-	if (*expect != "" || *cold > 0) && *logDir == "" {
+	if (*expect != "" || *cold > 0 || *unruly) && *logDir == "" {
 		die(fmt.Errorf("what containers print is looked for in their logs: --log-dir is missing"))
 	}
 	if *pods < 1 || *parallel < 1 || *namespaces < 1 || *checkEvery < 1 {
@@ -102,6 +106,8 @@ func main() {
 		fmt.Printf("removed %d pods in %.2f s\n", n, d.Seconds())
 	case *cold > 0:
 		status = coldStarts(engine)
+	case *unruly:
+		status = runHostile(engine)
 	default:
 		status = runLoad(engine)
 	}

@@ -65,13 +65,18 @@ func (m memory) since(before memory) memory {
 	return m
 }
 
-// perPod is the project's measure: (PSS of all our processes + growth in the kernel) / pods, in KiB.
-func (m memory) perPod(pods int) float64 {
+// sum is what counts as ours: the processes, and what has grown in the kernel.
+func (m memory) sum() int64 {
 	sum := m.PSS
 	for _, growth := range m.Kernel {
 		sum += growth
 	}
-	return float64(sum) / float64(max(pods, 1))
+	return sum
+}
+
+// perPod is the project's measure: (PSS of all our processes + growth in the kernel) / pods, in KiB.
+func (m memory) perPod(pods int) float64 {
+	return float64(m.sum()) / float64(max(pods, 1))
 }
 
 // fields reads the "Name: number" lines of a file of /proc; none where it cannot be read.

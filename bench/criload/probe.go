@@ -35,7 +35,7 @@ func startProber(l *load) *prober {
 				return
 			case <-tick.C:
 			}
-			if s := l.recent[rand.IntN(len(l.recent))].Load(); s != nil {
+			if s := l.recent[rand.IntN(min(len(l.recent), len(l.ids)))].Load(); s != nil {
 				p.ask(e, l, s, n%2 == 0)
 			}
 		}
