@@ -136,7 +136,8 @@ static void prepare(const char *module)
                                    .worker = worker,
                                    .pods_per_worker = WASM_PODS_PER_WORKER,
                                    .memory_limit = WASM_MEMORY_LIMIT,
-                                   .cache_size = WASM_CACHE_SIZE};
+                                   .cache_size = WASM_CACHE_SIZE,
+                                   .uids = WASM_UIDS};
     if (wasm_new(&bench.wasm, &options, &err) < 0 ||
         sandboxer_new(&bench.sandboxer, &wasm_technique, bench.wasm, "none", &err) < 0)
         die(&err);

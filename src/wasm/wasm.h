@@ -30,11 +30,15 @@ struct wasm_options {
     unsigned threads;      /* of a worker; 0: as many as cores */
     uint64_t memory_limit; /* bytes of linear memory of a container whose spec has no limit */
     uint64_t cache_size;   /* bytes of compiled modules that are kept */
+    uint32_t uids; /* the first of the range that workers' and compilers' uids are of; 0: ours */
+    bool isolation_required; /* what this machine cannot do of their confinement is an error */
+    bool debug;              /* they say which system call ended them */
 };
 
 enum { WASM_PODS_PER_WORKER = 50000 };
 #define WASM_MEMORY_LIMIT (UINT64_C(1) << 30)
 #define WASM_CACHE_SIZE   (UINT64_C(1) << 30)
+#define WASM_UIDS         1900000000u /* above what useradd, systemd and container engines hand out */
 
 struct wasm; /* the supervisor: sandboxer_run()'s t */
 /* Strings of options are copied. */

@@ -47,9 +47,11 @@ static int open_guest(const char *name)
 
 static struct cache *open_cache(uint64_t limit)
 {
+    static struct program program = {.uids = "1900000000"};
+    program.path = getenv("WARREN_WASM_WORKER");
     struct error err = {0};
     struct cache *c = NULL;
-    if (cache_new(&c, dir, limit, getenv("WARREN_WASM_WORKER"), &err) < 0)
+    if (cache_new(&c, dir, limit, &program, &err) < 0)
         give_up("%s", err.message);
     return c;
 }

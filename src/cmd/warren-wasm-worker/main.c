@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "wasm/compiled.h"
+#include "wasm/confine/confine.h"
 #include "wasm/files/files.h"
 #include "wasm/worker/busy.h"
 #include "wasm/worker/hibernate.h"
@@ -27,28 +28,59 @@ enum { COMPILE_CPU_S = 240 };
 
 static int usage(int status)
 {
-    fputs("Usage: warren-wasm-worker --listen-fd FD --files-fd FD --key KEY [--threads N] [--dir "
-          "DIR]\n"
-          "       warren-wasm-worker --compile dense|busy <MODULE >COMPILED\n"
-          "Holds WebAssembly pods for warren-wasm, which starts it.\n",
-          status ? stderr : stdout);
+    fputs(
+        "Usage: warren-wasm-worker --listen-fd FD --files-fd FD --key KEY [--threads N] [--dir "
+        "DIR] [CONFINEMENT]\n"
+        "       warren-wasm-worker --compile dense|busy [CONFINEMENT] <MODULE >COMPILED\n"
+        "CONFINEMENT: --uids FIRST (each process is of FIRST plus its pid), --isolation-required, "
+        "--debug\n"
+        "Holds WebAssembly pods for warren-wasm, which starts it.\n",
+        status ? stderr : stdout);
     return status;
 }
 
-/* One module in, one compiled file out; bounded, since a module is anybody's. */
-static int compile(enum wasm_profile profile)
+/* Of who reads what anybody has written. */
+static void limit(int resource, uint64_t most)
+{
+    struct rlimit l = {most, most};
+    setrlimit(resource, &l);
+}
+
+/* One module in, one compiled file out. */
+static int compile(const struct confine *confine, enum wasm_profile profile)
 {
     struct error err = {0};
-    struct rlimit cpu = {COMPILE_CPU_S, COMPILE_CPU_S};
-    setrlimit(RLIMIT_CPU, &cpu);
+    limit(RLIMIT_CPU, COMPILE_CPU_S);
+    limit(RLIMIT_FSIZE, COMPILED_MAX);
 #if !defined(__SANITIZE_ADDRESS__) /* its shadow counts as data */
-    struct rlimit data = {COMPILE_DATA, COMPILE_DATA};
-    setrlimit(RLIMIT_DATA, &data);
+    limit(RLIMIT_DATA, COMPILE_DATA);
 #endif
-    int r = runtime_compile(profile, 0, 1, &err);
+    int r = confine_compiler(confine, &err);
+    if (!r)
+        r = runtime_compile(profile, 0, 1, &err);
     if (r < 0)
         fprintf(stderr, "%s\n", err.message);
     return r == -ENOEXEC ? COMPILE_INVALID : r < 0;
+}
+
+/* Compiles in a child, which is in a pid namespace of its own, and ends as it does. */
+static int compile_apart(const struct confine *confine, enum wasm_profile profile)
+{
+    struct error err = {0};
+    int status = 0;
+    pid_t pid = confine_fork(confine, &err);
+    if (pid < 0) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    if (!pid)
+        _exit(compile(confine, profile));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    limit(RLIMIT_CORE, 0);
+    if (WIFSIGNALED(status))
+        raise(WTERMSIG(status));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 /* The files process has the worker's arguments, and a name of its own in front of them. */
@@ -131,11 +163,15 @@ int main(int argc, char **argv)
                                             {"threads", required_argument, NULL, 't'},
                                             {"dir", required_argument, NULL, 'd'},
                                             {"compile", required_argument, NULL, 'c'},
+                                            {"uids", required_argument, NULL, 'u'},
+                                            {"isolation-required", no_argument, NULL, 'r'},
+                                            {"debug", no_argument, NULL, 'D'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct worker_options worker = {.listen = -1, .key = ""};
     struct files_options files = {.listen = -1};
+    struct confine confine = {0};
     bool compiles = false;
     enum wasm_profile profile = WASM_DENSE;
     int64_t n;
@@ -166,6 +202,17 @@ int main(int argc, char **argv)
             if (!wasm_profile_parse(optarg, &profile))
                 return usage(2);
             break;
+        case 'u':
+            if (str_parse_int(optarg, 0, UINT32_MAX - CONFINE_UIDS, &n) < 0)
+                return usage(2);
+            confine.uids = (uint32_t)n;
+            break;
+        case 'r':
+            confine.required = true;
+            break;
+        case 'D':
+            confine.debug = true;
+            break;
         case 'v':
             puts("warren-wasm-worker " WARREN_VERSION);
             return 0;
@@ -178,12 +225,12 @@ int main(int argc, char **argv)
     struct error err = {0};
     diag_init("warren-wasm-worker", DIAG_INFO);
     busy_init();
+    if (compiles)
+        _exit(compile_apart(&confine, profile));
     if (worker_confine(&err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    if (compiles)
-        return compile(profile);
     if (worker.listen < 0 || files.listen < 0)
         return usage(2);
     _exit(hold(&worker, &files, argv[0])); /* threads go on to the end */

@@ -9,6 +9,7 @@
 #include "wasm/wasm.h"
 
 enum { CONFIG_MAX = 1 << 20 };
+#define UIDS_MOST (INT64_C(0xfffffffe) - (1 << 22)) /* a pid is added: pid_max is at most 2^22 */
 
 static int number(const char *key, struct json_object *v, int64_t min, int64_t max, int64_t *ret,
                   struct error *err)
@@ -35,6 +36,17 @@ static int tenant(struct json_object *v, enum wasm_tenant *ret, struct error *er
                       json_object_to_json_string(v));
 }
 
+static int isolation(struct json_object *v, bool *ret_required, struct error *err)
+{
+    const char *text = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+    *ret_required = str_eq(text, "required");
+    return *ret_required || str_eq(text, "preferred")
+               ? 0
+               : fail_plain(err, EINVAL,
+                            "isolation: expected \"required\" or \"preferred\", found %s",
+                            json_object_to_json_string(v));
+}
+
 static int set(struct wasm_options *o, const char *key, struct json_object *v, struct error *err)
 {
     int64_t n = 0;
@@ -53,6 +65,12 @@ static int set(struct wasm_options *o, const char *key, struct json_object *v, s
         r = number(key, v, 65536, INT64_C(4) << 30, &n, err);
         if (!r)
             o->memory_limit = (uint64_t)n;
+    } else if (str_eq(key, "worker-uids")) {
+        r = number(key, v, 0, UIDS_MOST, &n, err);
+        if (!r)
+            o->uids = (uint32_t)n;
+    } else if (str_eq(key, "isolation")) {
+        return isolation(v, &o->isolation_required, err);
     } else if (str_eq(key, "cache-size")) {
         r = number(key, v, 0, INT64_MAX, &n, err);
         if (!r)
@@ -60,7 +78,7 @@ static int set(struct wasm_options *o, const char *key, struct json_object *v, s
     } else {
         r = fail_plain(err, EINVAL,
                        "'%s' is no key of this file: they are tenant, pods-per-worker, threads, "
-                       "memory-limit and cache-size",
+                       "memory-limit, cache-size, worker-uids and isolation",
                        key);
     }
     return r;

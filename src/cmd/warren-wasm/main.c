@@ -19,7 +19,8 @@ static int usage(int status)
         "  --listen SOCKET      where engines connect\n"
         "  --dir DIR            state, compiled modules, the workers' sockets\n"
         "  --log-level LEVEL    debug, info, warn or error (info)\n"
-        "  --config FILE        JSON: tenant, pods-per-worker, threads, memory-limit, cache-size\n"
+        "  --config FILE        JSON: tenant, pods-per-worker, threads, memory-limit, cache-size,\n"
+        "                       worker-uids, isolation\n"
         "  --help, --version\n",
         status ? stderr : stdout);
     return status;
@@ -61,7 +62,9 @@ static int run(const char *listen, const char *dir, const char *config, struct e
                                    .worker = worker,
                                    .pods_per_worker = WASM_PODS_PER_WORKER,
                                    .memory_limit = WASM_MEMORY_LIMIT,
-                                   .cache_size = WASM_CACHE_SIZE};
+                                   .cache_size = WASM_CACHE_SIZE,
+                                   .uids = WASM_UIDS,
+                                   .debug = diag_enabled(DIAG_DEBUG)};
     int r = config ? config_read(config, &options, err) : 0;
     if (!r)
         r = wasm_new(&w, &options, err);

@@ -16,7 +16,7 @@
 enum { COMPILERS_MAX = 2, ATTEMPTS = 3 };
 
 struct cache {
-    char *worker;
+    const struct program *program;
     struct digests *digests;
     struct shelf *shelf;
     struct list compiling;
@@ -24,14 +24,15 @@ struct cache {
     struct co_queue room;
 };
 
-int cache_new(struct cache **ret, const char *dir, uint64_t limit, const char *worker,
+int cache_new(struct cache **ret, const char *dir, uint64_t limit, const struct program *program,
               struct error *err)
 {
     struct cache *c = calloc(1, sizeof *c);
-    if (!c || !(c->worker = strdup(worker)) || !(c->digests = digests_new())) {
+    if (!c || !(c->digests = digests_new())) {
         cache_free(c);
         return fail(err, ENOMEM, "open the cache of compiled modules");
     }
+    c->program = program;
     list_init(&c->compiling);
     co_queue_init(&c->room);
     int r = shelf_open(&c->shelf, dir, limit, err);
@@ -49,7 +50,6 @@ void cache_free(struct cache *c)
         return;
     digests_free(c->digests);
     shelf_free(c->shelf);
-    free(c->worker);
     free(c);
 }
 
@@ -85,7 +85,7 @@ static int compile(void *arg, struct error *err)
     if (!r)
         r = out = shelf_begin(c->shelf, job->key, err);
     if (r >= 0)
-        r = compiler_run(c->worker, job->key->profile, in, out, job->name, err);
+        r = compiler_run(c->program, job->key->profile, in, out, job->name, err);
     if (!r)
         r = shelf_put(c->shelf, job->key, err);
     if (r < 0 && out >= 0)

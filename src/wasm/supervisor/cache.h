@@ -7,9 +7,10 @@
 
 struct error;
 struct cache;
+struct program;
 
-/* dir (made 0700) holds the files, limit bytes of them; worker is the program that compiles. */
-int cache_new(struct cache **ret, const char *dir, uint64_t limit, const char *worker,
+/* dir (made 0700) holds the files, limit bytes of them; program, which must stay, compiles. */
+int cache_new(struct cache **ret, const char *dir, uint64_t limit, const struct program *program,
               struct error *err);
 void cache_free(struct cache *c);
 

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "loop/loop.h"
 #include "wasm/compiled.h"
+#include "wasm/supervisor/program.h"
 
 enum { COMPILE_S = 300, MESSAGE_MAX = 8192 };
 
@@ -36,18 +37,24 @@ static void compiler_closed(uv_handle_t *h)
     free(container_of((uv_process_t *)h, struct compiler, process));
 }
 
-static int spawn(struct compiler *c, const char *worker, enum wasm_profile profile,
+static int spawn(struct compiler *c, const struct program *program, enum wasm_profile profile,
                  const int fds[3], struct error *err)
 {
-    char *args[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t) "--compile",
-                    (char *)(uintptr_t)wasm_profile_name(profile), NULL};
+    char *args[4 + PROGRAM_ARGS] = {(char *)(uintptr_t)program->path,
+                                    (char *)(uintptr_t) "--compile",
+                                    (char *)(uintptr_t)wasm_profile_name(profile)};
+    program_add_args(program, args + 3);
     uv_stdio_container_t stdio[3];
     for (int i = 0; i < 3; i++)
         stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fds[i]};
-    uv_process_options_t options = {
-        .file = worker, .args = args, .exit_cb = compiler_ended, .stdio = stdio, .stdio_count = 3};
+    uv_process_options_t options = {.file = program->path,
+                                    .args = args,
+                                    .env = program_environment(),
+                                    .exit_cb = compiler_ended,
+                                    .stdio = stdio,
+                                    .stdio_count = 3};
     int r = uv_spawn(loop_uv(), &c->process, &options);
-    return r < 0 ? fail(err, r, "start '%s' to compile", worker) : 0;
+    return r < 0 ? fail(err, r, "start '%s' to compile", program->path) : 0;
 }
 
 static int result_of(const struct compiler *c, int messages, const char *name, struct error *err)
@@ -65,8 +72,8 @@ static int result_of(const struct compiler *c, int messages, const char *name, s
                       n > 0 ? text : "the compiler failed");
 }
 
-int compiler_run(const char *worker, enum wasm_profile profile, int in, int out, const char *name,
-                 struct error *err)
+int compiler_run(const struct program *program, enum wasm_profile profile, int in, int out,
+                 const char *name, struct error *err)
 {
     autoclose int messages = memfd_create("warren-compile", MFD_CLOEXEC);
     struct compiler *c = calloc(1, sizeof *c);
@@ -75,7 +82,7 @@ int compiler_run(const char *worker, enum wasm_profile profile, int in, int out,
         return fail(err, ENOMEM, "compile '%s'", name);
     }
     c->co = co_self();
-    int r = spawn(c, worker, profile, (const int[3]){in, out, messages}, err);
+    int r = spawn(c, program, profile, (const int[3]){in, out, messages}, err);
     int64_t deadline = clock_mono_ns() + COMPILE_S * NSEC_PER_SEC;
     while (!r && !c->ended)
         if (!co_park_until(deadline) && !c->ended) {

@@ -5,8 +5,9 @@
 #include "wasm/profile.h"
 
 struct error;
+struct program;
 
-/* Runs worker --compile PROFILE with the module in (from its beginning) as input and out as output. -ENOEXEC where the module is not valid.
+/* Runs program --compile PROFILE with the module in (from its beginning) as input and out as output. -ENOEXEC where the module is not valid.
  * Parks, COMPILE_S at most. name is for messages. */
-int compiler_run(const char *worker, enum wasm_profile profile, int in, int out, const char *name,
-                 struct error *err);
+int compiler_run(const struct program *program, enum wasm_profile profile, int in, int out,
+                 const char *name, struct error *err);

@@ -288,6 +288,7 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, int file
                                      {.flags = UV_INHERIT_FD, .data.fd = files}};
     uv_process_options_t options = {.file = w->options.worker,
                                     .args = args,
+                                    .env = program_environment(),
                                     .flags = UV_PROCESS_DETACHED,
                                     .exit_cb = worker_exited,
                                     .stdio = stdio,

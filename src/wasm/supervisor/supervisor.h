@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wasm/supervisor/link.h"
+#include "wasm/supervisor/program.h"
 #include "wasm/wasm.h"
 
 struct cache;
@@ -12,6 +13,7 @@ struct vfs;
 
 struct wasm {
     struct wasm_options options; /* its strings are ours */
+    struct program program;
     struct cache *cache;
     struct opaque *opaque;
     struct list holders;

@@ -30,6 +30,10 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
     w->options = *options;
     w->options.dir = strdup(options->dir);
     w->options.worker = strdup(options->worker);
+    w->program = (struct program){.path = w->options.worker,
+                                  .required = options->isolation_required,
+                                  .debug = options->debug};
+    snprintf(w->program.uids, sizeof w->program.uids, "%u", options->uids);
     autofree char *sockets = str_format("%s/w", options->dir);
     autofree char *cache = str_format("%s/cache", options->dir);
     int r = w->options.dir && w->options.worker && sockets && cache
@@ -46,7 +50,7 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
     if (!r && !(w->opaque = opaque_new()))
         r = fail(err, ENOMEM, "set up the wasm technique");
     if (!r)
-        r = cache_new(&w->cache, cache, options->cache_size, options->worker, err);
+        r = cache_new(&w->cache, cache, options->cache_size, &w->program, err);
     if (r < 0)
         wasm_free(w);
     else

@@ -61,7 +61,8 @@ static void open_supervisor(void)
                                    .worker = getenv("WARREN_WASM_WORKER"),
                                    .pods_per_worker = WASM_PODS_PER_WORKER,
                                    .memory_limit = WASM_MEMORY_LIMIT,
-                                   .cache_size = WASM_CACHE_SIZE};
+                                   .cache_size = WASM_CACHE_SIZE,
+                                   .uids = WASM_UIDS};
     if (wasm_new(&pods.wasm, &options, &err) < 0 ||
         sandboxer_new(&pods.sandboxer, &wasm_technique, pods.wasm, "none", &err) < 0)
         give_up("%s", err.message);
