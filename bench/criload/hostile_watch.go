@@ -101,7 +101,8 @@ func (r *rotator) look(e *engine, i int) {
 	if !running || os.Rename(logPath(i), logPath(i)+".1") != nil {
 		return
 	}
-	if _, err = call(e.runtime.ReopenContainerLog, &cri.ReopenContainerLogRequest{ContainerId: c}); err != nil {
+	_, err = call(e.runtime.ReopenContainerLog, &cri.ReopenContainerLogRequest{ContainerId: c})
+	if _, running = r.h.container(e, i); err != nil && running { // else it has just been stopped, or its worker killed
 		r.h.fail(fmt.Errorf("reopen the log of %s: %w", podName(i), err))
 	}
 	if info, err = os.Stat(logPath(i) + ".1"); err == nil {

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The runs and the table of bench/wasm_compute.sh: wasm_compute.py ROOT SOCKET ROUNDS, by a Python that has wasmtime."""
+import importlib.metadata
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import wasmtime
+
+ROOT, SOCKET, ROUNDS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+PROGRAMS = ["sha256", "matrix", "nbody", "sort"]
+TIMES = 3  # in one run
+# The default engine: no epochs, no fuel, memory of 4 GiB of addresses with guard pages, Cranelift for speed.
+ENGINE = wasmtime.Engine()
+MODULE = wasmtime.Module(ENGINE, (ROOT / "context" / "compute.wasm").read_bytes())
+
+
+def native(program):
+    return subprocess.run([ROOT / "compute", program, str(TIMES)], check=True, capture_output=True, text=True).stdout
+
+
+def by_wasmtime(program):
+    with tempfile.NamedTemporaryFile() as output:
+        wasi, store, linker = wasmtime.WasiConfig(), wasmtime.Store(ENGINE), wasmtime.Linker(ENGINE)
+        wasi.argv = ["compute", program, str(TIMES)]
+        wasi.stdout_file = output.name
+        store.set_wasi(wasi)
+        linker.define_wasi()
+        try:
+            linker.instantiate(store, MODULE).exports(store)["_start"](store)
+        except wasmtime.ExitTrap as e:
+            if e.code:
+                raise
+        return pathlib.Path(output.name).read_text()
+
+
+def cri(*arguments):
+    return subprocess.run(["build/bin/warren", "cri", "--runtime-endpoint", f"unix://{SOCKET}", *arguments], check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
+def pod(program, profile):
+    """The log of a pod of its own, which is removed."""
+    options = {"network": 2, "pid": 1}
+    annotations = {"warren.wasm/profile": profile}
+    sandbox = {"metadata": {"name": f"{program}-{profile}", "namespace": profile, "uid": "1"}, "annotations": annotations,
+               "log_directory": str(ROOT / "logs"), "linux": {"security_context": {"namespace_options": options}}}
+    container = {"metadata": {"name": "c"}, "image": {"image": "compute:latest"}, "annotations": annotations, "log_path": "c.log",
+                 "command": ["/compute.wasm", program, str(TIMES)],
+                 "linux": {"security_context": {"namespace_options": options}}}
+    for name, config in (("pod", sandbox), ("container", container)):
+        (ROOT / f"{name}.json").write_text(json.dumps(config))
+    log = ROOT / "logs" / "c.log"
+    log.unlink(missing_ok=True)
+    cri("run", "--runtime=wasm", "--no-pull", str(ROOT / "container.json"), str(ROOT / "pod.json"))
+    end, text = time.monotonic() + 120, ""
+    while text.count("\n") < TIMES:
+        if time.monotonic() > end:
+            sys.exit(f"wasm_compute.py: {program} in the {profile} profile has not ended after two minutes")
+        time.sleep(0.02)
+        text = log.read_text() if log.exists() else ""
+    cri("rmp", "-f", cri("pods", "-q"))
+    return "".join(line.split(" ", 3)[3] for line in text.splitlines(keepends=True))
+
+
+WAYS = {
+    "native": native,
+    "wasmtime": by_wasmtime,
+    "busy": lambda program: pod(program, "busy"),
+    "dense": lambda program: pod(program, "dense"),
+}
+
+
+def main():
+    seconds = {(p, w): [] for p in PROGRAMS for w in WAYS}
+    results = {}
+    for _ in range(ROUNDS):
+        for program in PROGRAMS:
+            for way, run in WAYS.items():
+                for line in run(program).splitlines():
+                    _, ns, result = line.split()
+                    seconds[program, way].append(int(ns) / 1e9)
+                    results.setdefault(program, set()).add(result)
+    for program, seen in results.items():
+        if len(seen) > 1:
+            sys.exit(f"wasm_compute.py: {program} gives {', '.join(sorted(seen))}")
+    print(f"wasmtime {importlib.metadata.version("wasmtime")}, {ROUNDS} rounds of {TIMES} runs each way, interleaved. "
+          "Ratios are of speed: wasmtime's time by ours, and native by ours, of the best runs and of the medians.\n")
+    print("| program | native s | wasmtime s | busy s | dense s | busy / wasmtime, best (median) | dense / wasmtime | busy / native |")
+    print("|---|---|---|---|---|---|---|---|")
+    for program in PROGRAMS:
+        best = {w: min(seconds[program, w]) for w in WAYS}
+        median = {w: statistics.median(seconds[program, w]) for w in WAYS}
+
+        def ratio(a, b):
+            return f"{best[a] / best[b]:.2f} ({median[a] / median[b]:.2f})"
+
+        print(f"| {program} | " + " | ".join(f"{best[w]:.3f}" for w in WAYS) +
+              f" | {ratio('wasmtime', 'busy')} | {ratio('wasmtime', 'dense')} | {ratio('native', 'busy')} |")
+
+
+if __name__ == "__main__":
+    main()
