@@ -89,7 +89,8 @@ def main():
     for program, seen in results.items():
         if len(seen) > 1:
             sys.exit(f"wasm_compute.py: {program} gives {', '.join(sorted(seen))}")
-    print(f"wasmtime {importlib.metadata.version("wasmtime")}, {ROUNDS} rounds of {TIMES} runs each way, interleaved. "
+    version = importlib.metadata.version("wasmtime")
+    print(f"wasmtime {version}, {ROUNDS} rounds of {TIMES} runs each way, interleaved. "
           "Ratios are of speed: wasmtime's time by ours, and native by ours, of the best runs and of the medians.\n")
     print("| program | native s | wasmtime s | busy s | dense s | busy / wasmtime, best (median) | dense / wasmtime | busy / native |")
     print("|---|---|---|---|---|---|---|---|")
