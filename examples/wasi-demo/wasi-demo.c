@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program of many small jobs for trying containers out, for wasi-libc. Its name as argv[0] is followed by the job:
- * echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | read FILE | env | daemon | wait NAME */
+ * echo ARGS | sleep SECONDS | exit STATUS [AFTER-SECONDS] | write FILE TEXT | read FILE | env | daemon | wait NAME */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -108,8 +108,8 @@ int main(int argc, char **argv)
         return echo(argv + 2);
     if (!strcmp(job, "sleep") && argc == 3)
         return rest(argv[2]);
-    if (!strcmp(job, "exit") && argc == 3)
-        return atoi(argv[2]);
+    if (!strcmp(job, "exit") && (argc == 3 || argc == 4))
+        return argc == 4 && rest(argv[3]) ? 2 : atoi(argv[2]);
     if (!strcmp(job, "write") && argc == 4)
         return write_file(argv[2], argv[3]);
     if (!strcmp(job, "read") && argc == 3)
@@ -120,7 +120,8 @@ int main(int argc, char **argv)
         return count_for_ever();
     if (!strcmp(job, "wait") && argc == 3)
         return wait_for_ever(argv[2]);
-    fprintf(stderr, "usage: wasi-demo echo ARGS | sleep SECONDS | exit STATUS | write FILE TEXT | "
+    fprintf(stderr, "usage: wasi-demo echo ARGS | sleep SECONDS | exit STATUS [AFTER-SECONDS] | "
+                    "write FILE TEXT | "
                     "read FILE | env | daemon | wait NAME\n");
     return 2;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
-#include "cri/services.h"
+#include "cri/list.h"
 
 CRI_HANDLER(cri_create_container)
 {
@@ -46,56 +47,52 @@ CRI_HANDLER(cri_remove_container)
     return engine_container_remove(cri->engine, q->container_id, err);
 }
 
-static size_t matching(struct cri *cri, struct arena *a, const Runtime__V1__ContainerFilter *filter,
-                       Runtime__V1__Container ***ret)
+/* Lists */
+
+const char *cri_only_pod_of(struct engine *e, const char *id, const char *pod_id)
 {
-    size_t n = 0, room = 64;
-    struct pod *pod;
     struct container *c;
-    *ret = arena_array(a, Runtime__V1__Container *, room);
-    list_each(pod, engine_pods(cri->engine), in_engine)
-    {
-        list_each(c, &pod->containers, in_pod)
-        {
-            if (!cri_container_matches(a, c, filter))
-                continue;
-            if (n == room) {
-                Runtime__V1__Container **grown = arena_array(a, Runtime__V1__Container *, room * 2);
-                memcpy(grown, *ret, room * sizeof *grown);
-                *ret = grown;
-                room *= 2;
-            }
-            (*ret)[n++] = cri_container_item(a, cri->engine, c);
-        }
-    }
-    return n;
+    if (strlen(pod_id) == ID_LEN)
+        return pod_id;
+    if (strlen(id) != ID_LEN)
+        return NULL;
+    return engine_container_find(e, id, &c, NULL) < 0 ? id : c->pod->id;
 }
+
+static const char *only_pod(struct engine *e, const void *filter)
+{
+    const Runtime__V1__ContainerFilter *f = filter;
+    return cri_only_pod_of(e, f->id, f->pod_sandbox_id);
+}
+
+static void add_containers(struct cri_list *l, const struct pod *pod, struct arena *scratch)
+{
+    struct container *c;
+    list_each(c, &pod->containers, in_pod) if (cri_container_matches(scratch, c, l->filter))
+        cri_list_add(l, cri_container_item(l->arena, l->engine, c));
+}
+
+CRI_ITEMS(Runtime__V1__ListContainersResponse, containers);
+CRI_ITEMS(Runtime__V1__StreamContainersResponse, containers);
+static const struct cri_listing containers = {
+    .what = "containers",
+    .streaming = "StreamContainers",
+    .piece = &runtime__v1__stream_containers_response__descriptor,
+    .only = only_pod,
+    .pod = add_containers,
+};
 
 CRI_HANDLER(cri_list_containers)
 {
     const Runtime__V1__ListContainersRequest *q = request;
-    Runtime__V1__ListContainersResponse *answer = response;
-    answer->n_containers =
-        matching(rpc_context(call), rpc_arena(call), q->filter, &answer->containers);
-    return cri_check_list(response, answer->n_containers, "StreamContainers", err);
+    return cri_list_whole(call, &containers, q->filter, response, err);
 }
 
 CRI_HANDLER(cri_stream_containers)
 {
     const Runtime__V1__StreamContainersRequest *q = request;
     (void)response;
-    Runtime__V1__Container **items;
-    size_t n = matching(rpc_context(call), rpc_arena(call), q->filter, &items);
-    for (size_t sent = 0; sent < n;) {
-        Runtime__V1__StreamContainersResponse part = RUNTIME__V1__STREAM_CONTAINERS_RESPONSE__INIT;
-        part.containers = items + sent;
-        part.n_containers = n - sent < CRI_STREAM_ITEMS ? n - sent : CRI_STREAM_ITEMS;
-        int r = rpc_send(call, &part, err);
-        if (r < 0)
-            return r;
-        sent += part.n_containers;
-    }
-    return 0;
+    return cri_list_stream(call, &containers, q->filter, err);
 }
 
 CRI_HANDLER(cri_container_status_call)

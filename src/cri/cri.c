@@ -54,18 +54,6 @@ static struct rpc_service image_service = {
     .method_count = ARRAY_SIZE(image_methods),
 };
 
-int cri_check_list(const void *response, size_t items, const char *streaming, struct error *err)
-{
-    size_t size = protobuf_c_message_get_packed_size(response);
-    if (size <= RPC_MESSAGE_MAX)
-        return 0;
-    return fail_plain(
-        err, E2BIG,
-        "the list of %zu items takes %zu bytes, more than the %d that clients accept: "
-        "use %s, or a filter",
-        items, size, RPC_MESSAGE_MAX, streaming);
-}
-
 int cri_serve(struct rpc_server *server, struct cri *cri, struct error *err)
 {
     runtime_service.context = image_service.context = cri;

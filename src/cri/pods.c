@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/base.h"
-#include "cri/services.h"
+#include "cri/list.h"
 
 CRI_HANDLER(cri_run_pod_sandbox)
 {
@@ -57,41 +59,40 @@ CRI_HANDLER(cri_pod_sandbox_status)
     return 0;
 }
 
-/* The pods that match, in the order of their creation. */
-static size_t matching(struct cri *cri, struct arena *a,
-                       const Runtime__V1__PodSandboxFilter *filter, Runtime__V1__PodSandbox ***ret)
+/* Lists */
+
+static const char *only_pod(struct engine *e, const void *filter)
 {
-    size_t n = 0;
-    struct pod *pod;
-    *ret = arena_array(a, Runtime__V1__PodSandbox *, engine_pod_count(cri->engine) + 1);
-    list_each(pod, engine_pods(cri->engine),
-              in_engine) if (cri_pod_matches(a, pod, filter))(*ret)[n++] = cri_pod_item(a, pod);
-    return n;
+    const Runtime__V1__PodSandboxFilter *f = filter;
+    (void)e;
+    return strlen(f->id) == ID_LEN ? f->id : NULL;
 }
+
+static void add_pod(struct cri_list *l, const struct pod *pod, struct arena *scratch)
+{
+    if (cri_pod_matches(scratch, pod, l->filter))
+        cri_list_add(l, cri_pod_item(l->arena, pod));
+}
+
+CRI_ITEMS(Runtime__V1__ListPodSandboxResponse, items);
+CRI_ITEMS(Runtime__V1__StreamPodSandboxesResponse, pod_sandboxes);
+static const struct cri_listing pods = {
+    .what = "pods",
+    .streaming = "StreamPodSandboxes",
+    .piece = &runtime__v1__stream_pod_sandboxes_response__descriptor,
+    .only = only_pod,
+    .pod = add_pod,
+};
 
 CRI_HANDLER(cri_list_pod_sandbox)
 {
     const Runtime__V1__ListPodSandboxRequest *q = request;
-    Runtime__V1__ListPodSandboxResponse *answer = response;
-    answer->n_items = matching(rpc_context(call), rpc_arena(call), q->filter, &answer->items);
-    return cri_check_list(response, answer->n_items, "StreamPodSandboxes", err);
+    return cri_list_whole(call, &pods, q->filter, response, err);
 }
 
 CRI_HANDLER(cri_stream_pod_sandboxes)
 {
     const Runtime__V1__StreamPodSandboxesRequest *q = request;
     (void)response;
-    Runtime__V1__PodSandbox **items;
-    size_t n = matching(rpc_context(call), rpc_arena(call), q->filter, &items);
-    for (size_t sent = 0; sent < n;) {
-        Runtime__V1__StreamPodSandboxesResponse part =
-            RUNTIME__V1__STREAM_POD_SANDBOXES_RESPONSE__INIT;
-        part.pod_sandboxes = items + sent;
-        part.n_pod_sandboxes = n - sent < CRI_STREAM_ITEMS ? n - sent : CRI_STREAM_ITEMS;
-        int r = rpc_send(call, &part, err);
-        if (r < 0)
-            return r;
-        sent += part.n_pod_sandboxes;
-    }
-    return 0;
+    return cri_list_stream(call, &pods, q->filter, err);
 }

@@ -54,6 +54,3 @@ CRI_HANDLER(cri_pull_image);
 
 /* How many items a message of a streaming list carries. */
 enum { CRI_STREAM_ITEMS = 500 };
-
-/* -E2BIG where a list's answer would pass what clients accept; names the streaming call to use. */
-int cri_check_list(const void *response, size_t items, const char *streaming, struct error *err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/base.h"
-#include "cri/services.h"
+#include "cri/list.h"
 
 static Runtime__V1__UInt64Value *number(struct arena *a, uint64_t value)
 {
@@ -107,49 +109,80 @@ static bool matches(struct arena *a, const struct container *c,
     return cri_container_matches(a, c, &filter);
 }
 
-static int list_containers(struct rpc_call *call, const Runtime__V1__ContainerStatsFilter *filter,
-                           Runtime__V1__ContainerStats ***ret, size_t *ret_count, struct error *err)
+static int index_stats(struct map *m, const struct measured *measured, struct error *err)
 {
-    struct cri *cri = rpc_context(call);
-    struct arena *a = rpc_arena(call);
-    struct measured m;
-    int r = engine_stats(cri->engine, NULL, NULL, a, &m.items, &m.count, err);
-    if (r < 0)
-        return r;
-    *ret = arena_array(a, Runtime__V1__ContainerStats *, m.count + 1);
-    *ret_count = 0;
-    for (size_t i = 0; i < m.count; i++) {
-        struct container *c;
-        if (engine_container_find(cri->engine, m.items[i].id, &c, NULL) == 0 &&
-            matches(a, c, filter))
-            (*ret)[(*ret_count)++] = container_stats(a, c, &m.items[i].stats);
-    }
+    for (size_t i = 0; i < measured->count; i++)
+        if (map_add(m, measured->items[i].id, &measured->items[i]) == -ENOMEM)
+            return fail(err, ENOMEM, "collect the stats of %zu containers", measured->count);
     return 0;
 }
+
+/* Measures what the ids from first on name, into by_container; the ids stay, and the list is cut back to first. */
+static int measure(struct cri_list *l, size_t first, bool pods, char ***ret_ids, struct measured *m,
+                   struct map *by_container, struct error *err)
+{
+    size_t n = l->n - first;
+    char **ids = *ret_ids = arena_array(l->arena, char *, n + 1);
+    memcpy(ids, l->items + first, n * sizeof *ids);
+    l->n = first;
+    int r = engine_stats(l->engine, pods ? ids : NULL, pods ? NULL : ids, l->arena, &m->items,
+                         &m->count, err);
+    return r < 0 ? r : index_stats(by_container, m, err);
+}
+
+static const char *only_pod_of_container(struct engine *e, const void *filter)
+{
+    const Runtime__V1__ContainerStatsFilter *f = filter;
+    return cri_only_pod_of(e, f->id, f->pod_sandbox_id);
+}
+
+static void add_container_ids(struct cri_list *l, const struct pod *pod, struct arena *scratch)
+{
+    struct container *c;
+    if (!engine_pod_reachable(pod))
+        return;
+    list_each(c, &pod->containers,
+              in_pod) if (c->state == CONTAINER_RUNNING && matches(scratch, c, l->filter))
+        cri_list_add(l, arena_strdup(l->arena, c->id));
+}
+
+static int measure_containers(struct cri_list *l, size_t first, struct error *err)
+{
+    auto(map) struct map by_container = {0};
+    struct measured m;
+    char **ids;
+    int r = measure(l, first, false, &ids, &m, &by_container, err);
+    for (char **id = ids; r == 0 && *id; id++) {
+        const struct peer_container_stats *found = map_get(&by_container, *id);
+        struct container *c;
+        if (found && engine_container_find(l->engine, *id, &c, NULL) == 0)
+            cri_list_add(l, container_stats(l->arena, c, &found->stats));
+    }
+    return r;
+}
+
+CRI_ITEMS(Runtime__V1__ListContainerStatsResponse, stats);
+CRI_ITEMS(Runtime__V1__StreamContainerStatsResponse, container_stats);
+static const struct cri_listing containers = {
+    .what = "the containers' stats",
+    .streaming = "StreamContainerStats",
+    .piece = &runtime__v1__stream_container_stats_response__descriptor,
+    .only = only_pod_of_container,
+    .pod = add_container_ids,
+    .finish = measure_containers,
+};
 
 CRI_HANDLER(cri_list_container_stats)
 {
     const Runtime__V1__ListContainerStatsRequest *q = request;
-    Runtime__V1__ListContainerStatsResponse *answer = response;
-    return list_containers(call, q->filter, &answer->stats, &answer->n_stats, err);
+    return cri_list_whole(call, &containers, q->filter, response, err);
 }
 
 CRI_HANDLER(cri_stream_container_stats)
 {
     const Runtime__V1__StreamContainerStatsRequest *q = request;
     (void)response;
-    Runtime__V1__ContainerStats **items = NULL;
-    size_t n = 0;
-    int r = list_containers(call, q->filter, &items, &n, err);
-    for (size_t sent = 0; r == 0 && sent < n;) {
-        Runtime__V1__StreamContainerStatsResponse part =
-            RUNTIME__V1__STREAM_CONTAINER_STATS_RESPONSE__INIT;
-        part.container_stats = items + sent;
-        part.n_container_stats = n - sent < CRI_STREAM_ITEMS ? n - sent : CRI_STREAM_ITEMS;
-        r = rpc_send(call, &part, err);
-        sent += part.n_container_stats;
-    }
-    return r;
+    return cri_list_stream(call, &containers, q->filter, err);
 }
 
 static Runtime__V1__PodSandboxAttributes *pod_attributes(struct arena *a, const struct pod *pod)
@@ -214,14 +247,6 @@ static Runtime__V1__PodSandboxStats *pod_stats(struct arena *a, const struct pod
     return stats;
 }
 
-static int index_stats(struct map *m, const struct measured *measured, struct error *err)
-{
-    for (size_t i = 0; i < measured->count; i++)
-        if (map_add(m, measured->items[i].id, &measured->items[i]) == -ENOMEM)
-            return fail(err, ENOMEM, "collect the stats of %zu containers", measured->count);
-    return 0;
-}
-
 CRI_HANDLER(cri_pod_sandbox_stats)
 {
     const Runtime__V1__PodSandboxStatsRequest *q = request;
@@ -246,57 +271,61 @@ CRI_HANDLER(cri_pod_sandbox_stats)
     return r;
 }
 
-static int list_pods(struct rpc_call *call, const Runtime__V1__PodSandboxStatsFilter *filter,
-                     Runtime__V1__PodSandboxStats ***ret, size_t *ret_count, struct error *err)
+static const char *only_pod(struct engine *e, const void *filter)
 {
-    struct cri *cri = rpc_context(call);
-    struct arena *a = rpc_arena(call);
-    struct measured m;
-    int r = engine_stats(cri->engine, NULL, NULL, a, &m.items, &m.count, err);
-    if (r < 0)
-        return r;
-    auto(map) struct map by_container = {0};
-    r = index_stats(&by_container, &m, err);
-    if (r < 0)
-        return r;
-    Runtime__V1__PodSandboxFilter pods = RUNTIME__V1__POD_SANDBOX_FILTER__INIT;
-    if (filter) {
-        pods.id = filter->id;
-        pods.n_label_selector = filter->n_label_selector;
-        pods.label_selector = (void *)filter->label_selector;
-    }
-    *ret = arena_array(a, Runtime__V1__PodSandboxStats *, engine_pod_count(cri->engine) + 1);
-    *ret_count = 0;
-    struct pod *pod;
-    list_each(pod, engine_pods(cri->engine), in_engine)
-    {
-        if (pod->state == POD_READY && cri_pod_matches(a, pod, &pods))
-            (*ret)[(*ret_count)++] = pod_stats(a, pod, &by_container);
-    }
-    return 0;
+    const Runtime__V1__PodSandboxStatsFilter *f = filter;
+    (void)e;
+    return strlen(f->id) == ID_LEN ? f->id : NULL;
 }
+
+static void add_pod_ids(struct cri_list *l, const struct pod *pod, struct arena *scratch)
+{
+    const Runtime__V1__PodSandboxStatsFilter *f = l->filter;
+    Runtime__V1__PodSandboxFilter filter = RUNTIME__V1__POD_SANDBOX_FILTER__INIT;
+    if (f) {
+        filter.id = f->id;
+        filter.n_label_selector = f->n_label_selector;
+        filter.label_selector = (void *)f->label_selector;
+    }
+    if (pod->state == POD_READY && engine_pod_reachable(pod) &&
+        cri_pod_matches(scratch, pod, &filter))
+        cri_list_add(l, arena_strdup(l->arena, pod->id));
+}
+
+static int measure_pods(struct cri_list *l, size_t first, struct error *err)
+{
+    auto(map) struct map by_container = {0};
+    struct measured m;
+    char **ids;
+    int r = measure(l, first, true, &ids, &m, &by_container, err);
+    for (char **id = ids; r == 0 && *id; id++) {
+        struct pod *pod;
+        if (engine_pod_find(l->engine, *id, &pod, NULL) == 0)
+            cri_list_add(l, pod_stats(l->arena, pod, &by_container));
+    }
+    return r;
+}
+
+CRI_ITEMS(Runtime__V1__ListPodSandboxStatsResponse, stats);
+CRI_ITEMS(Runtime__V1__StreamPodSandboxStatsResponse, pod_sandbox_stats);
+static const struct cri_listing pods = {
+    .what = "the pods' stats",
+    .streaming = "StreamPodSandboxStats",
+    .piece = &runtime__v1__stream_pod_sandbox_stats_response__descriptor,
+    .only = only_pod,
+    .pod = add_pod_ids,
+    .finish = measure_pods,
+};
 
 CRI_HANDLER(cri_list_pod_sandbox_stats)
 {
     const Runtime__V1__ListPodSandboxStatsRequest *q = request;
-    Runtime__V1__ListPodSandboxStatsResponse *answer = response;
-    return list_pods(call, q->filter, &answer->stats, &answer->n_stats, err);
+    return cri_list_whole(call, &pods, q->filter, response, err);
 }
 
 CRI_HANDLER(cri_stream_pod_sandbox_stats)
 {
     const Runtime__V1__StreamPodSandboxStatsRequest *q = request;
     (void)response;
-    Runtime__V1__PodSandboxStats **items = NULL;
-    size_t n = 0;
-    int r = list_pods(call, q->filter, &items, &n, err);
-    for (size_t sent = 0; r == 0 && sent < n;) {
-        Runtime__V1__StreamPodSandboxStatsResponse part =
-            RUNTIME__V1__STREAM_POD_SANDBOX_STATS_RESPONSE__INIT;
-        part.pod_sandbox_stats = items + sent;
-        part.n_pod_sandbox_stats = n - sent < CRI_STREAM_ITEMS ? n - sent : CRI_STREAM_ITEMS;
-        r = rpc_send(call, &part, err);
-        sent += part.n_pod_sandbox_stats;
-    }
-    return r;
+    return cri_list_stream(call, &pods, q->filter, err);
 }

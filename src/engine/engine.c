@@ -263,6 +263,7 @@ static struct engine *engine_new(const struct engine_options *o)
     e->exec_root = strdup(o->exec_root);
     e->next_seq = 1;
     list_init(&e->pod_list);
+    list_init(&e->cursors);
     list_init(&e->observers);
     co_queue_init(&e->quiet);
     add_handlers(e, o->handlers, o->handler_count);

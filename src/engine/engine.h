@@ -112,6 +112,19 @@ int engine_pod_find(struct engine *e, const char *id, struct pod **ret, struct e
 const struct list *engine_pods(struct engine *e);
 size_t engine_pod_count(struct engine *e);
 
+/* Whether its sandboxer is there, so that it can be measured. */
+bool engine_pod_reachable(const struct pod *pod);
+
+/* A walk over the pods, in the order of creation, that may park: pods that go are passed over. init to done it stays where it is. */
+struct engine_cursor {
+    struct list *next, *end;
+    struct list link;
+};
+void engine_cursor_init(struct engine_cursor *c, struct engine *e);
+/* NULL at the end. The pod is valid until the next park. */
+struct pod *engine_cursor_next(struct engine_cursor *c);
+void engine_cursor_done(struct engine_cursor *c);
+
 /* Containers */
 
 /* [parks] The image must be there (-ENOENT). */

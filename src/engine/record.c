@@ -248,6 +248,7 @@ void pod_leave(struct engine *e, struct pod_record *p)
         container_leave(e,
                         container_record(list_first(&p->pod.containers, struct container, in_pod)));
     if (!list_empty(&p->pod.in_engine)) {
+        cursors_leave(e, &p->pod);
         list_remove(&p->pod.in_engine);
         e->pod_count--;
     }

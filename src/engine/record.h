@@ -51,6 +51,7 @@ struct engine {
     struct map leftovers;              /* struct leftover by id, so that each is there once */
     struct list pod_list;              /* struct pod.in_engine: those that are not being made */
     size_t pod_count;
+    struct list cursors; /* struct engine_cursor.link */
     int64_t next_seq;
     struct list observers;
     bool closing;
@@ -148,6 +149,8 @@ static inline void cleanup_pod_held(struct pod_record **p)
 /* Adds to the tables (takes over no reference: makes its own), and takes out. */
 int container_enter(struct engine *e, struct container_record *c, struct error *err);
 void container_leave(struct engine *e, struct container_record *c);
+/* Those that would give p next give the one after it. */
+void cursors_leave(struct engine *e, const struct pod *p);
 /* Out of all tables, its containers with it. */
 void pod_leave(struct engine *e, struct pod_record *p);
 

@@ -45,6 +45,12 @@ static int of_peer(struct engine *e, const struct engine_peer *ep, char *const *
     return 0;
 }
 
+bool engine_pod_reachable(const struct pod *pod)
+{
+    const struct engine_peer *ep = pod_peer(pod_record(pod));
+    return ep && ep->ready;
+}
+
 int engine_stats(struct engine *e, char *const *pod_ids, char *const *container_ids,
                  struct arena *arena, struct peer_container_stats **ret, size_t *ret_count,
                  struct error *err)

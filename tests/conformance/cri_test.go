@@ -5,6 +5,8 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"io"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -232,16 +234,53 @@ func TestEventsAndStreams(t *testing.T) {
 	for i := range 30 {
 		e.runPod("wasm", fmt.Sprintf("many-%d", i))
 	}
-	stream, err := e.runtime.StreamPodSandboxes(e.ctx(), &cri.StreamPodSandboxesRequest{})
-	n := 0
+	pods, err := e.pods(e.ctx())
+	if n := len(pods); n != 31 {
+		t.Errorf("the streaming list has %d pods: %v", n, err)
+	}
+}
+
+// A list of more than the 16 MiB that clients accept is refused with the way out, and the streaming calls bring all of it.
+func TestListsBeyondTheLimit(t *testing.T) {
+	e := newEngine(t)
+	const n = 20
+	for i := range n {
+		config := e.podConfig(fmt.Sprintf("large-%d", i))
+		config.Annotations = map[string]string{"large": strings.Repeat("x", 1<<20)}
+		r, err := e.runtime.RunPodSandbox(e.ctx(), &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: "wasm"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.startContainer(e.create(r.PodSandboxId, config, fmt.Sprintf("large-%d", i), "wasi-demo:latest", "/wasi-demo.wasm", "daemon"))
+	}
+	_, err := e.runtime.ListPodSandbox(e.ctx(), &cri.ListPodSandboxRequest{})
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "16777216") || !strings.Contains(err.Error(), "StreamPodSandboxes") {
+		t.Errorf("a list of 20 MiB: %v", err)
+	}
+	_, err = e.runtime.ListPodSandboxStats(e.ctx(), &cri.ListPodSandboxStatsRequest{})
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "StreamPodSandboxStats") {
+		t.Errorf("stats of 20 MiB: %v", err)
+	}
+	if one, err := e.runtime.ListContainers(e.ctx(), &cri.ListContainersRequest{}); err != nil || len(one.Containers) != n {
+		t.Errorf("ListContainers: %v %v", one, err)
+	}
+	if pods, err := e.pods(e.ctx()); err != nil || len(pods) != n {
+		t.Errorf("StreamPodSandboxes: %d pods, %v", len(pods), err)
+	}
+	stats, err := e.runtime.StreamPodSandboxStats(e.ctx(), &cri.StreamPodSandboxStatsRequest{})
+	seen := 0
 	for err == nil {
-		var part *cri.StreamPodSandboxesResponse
-		if part, err = stream.Recv(); err == nil {
-			n += len(part.PodSandboxes)
+		var part *cri.StreamPodSandboxStatsResponse
+		if part, err = stats.Recv(); err == nil {
+			seen += len(part.PodSandboxStats)
 		}
 	}
-	if n != 31 {
-		t.Errorf("the streaming list has %d pods: %v", n, err)
+	if seen != n || err != io.EOF {
+		t.Errorf("StreamPodSandboxStats: %d pods, %v", seen, err)
+	}
+	out, err := exec.Command(bin("warren"), "-H", "unix://"+e.socket(), "cri", "pods", "-q").Output()
+	if lines := strings.Count(string(out), "\n"); err != nil || lines != n {
+		t.Errorf("warren cri pods lists %d: %v", lines, err)
 	}
 }
 
@@ -302,7 +341,7 @@ func TestEngineKilled(t *testing.T) {
 		pod, config := e.runPod(q.handler, "brief-"+q.handler)
 		sleeper := []string{"sh", "-c", "sleep 1; exit 9"}
 		if q.handler == "wasm" {
-			sleeper = []string{"/wasi-demo.wasm", "sleep", "1"}
+			sleeper = []string{"/wasi-demo.wasm", "exit", "9", "1"}
 		}
 		brief := e.create(pod, config, "brief-"+q.handler, q.image, sleeper...)
 		e.startContainer(brief)
@@ -330,7 +369,7 @@ func TestEngineKilled(t *testing.T) {
 			}
 		}
 		e.eventually("the exit that happened meanwhile is found", 10*time.Second, func() error {
-			if s := e.status(brief); s.State != cri.ContainerState_CONTAINER_EXITED || (q.handler == "namespace" && s.ExitCode != 9) {
+			if s := e.status(brief); s.State != cri.ContainerState_CONTAINER_EXITED || s.ExitCode != 9 {
 				return fmt.Errorf("%v", s)
 			}
 			return nil
@@ -346,6 +385,83 @@ func TestEngineKilled(t *testing.T) {
 			t.Errorf("stop after the restart: %v", err)
 		}
 	})
+}
+
+// Two thousand wasm pods and the end of each of the programs that know of them.
+func TestManyPodsOutliveEngineAndSandboxer(t *testing.T) {
+	e := newEngine(t)
+	const n, clients = 2000, 8
+	ids := make([]string, n)
+	failed := make(chan error, clients)
+	for k := range clients {
+		go func() {
+			var err error
+			for i := k; i < n && err == nil; i += clients {
+				ids[i], err = e.tryStart(fmt.Sprintf("many-%d", i))
+			}
+			failed <- err
+		}()
+	}
+	for range clients {
+		if err := <-failed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(after string) {
+		t.Helper()
+		e.eventually("all pods are there after the end of "+after, 10*time.Second, func() error {
+			ready := 0
+			pods, err := e.pods(e.ctx())
+			for _, p := range pods {
+				if p.State == cri.PodSandboxState_SANDBOX_READY {
+					ready++
+				}
+			}
+			if err != nil || ready != n {
+				return fmt.Errorf("%d of %d ready: %v", ready, len(pods), err)
+			}
+			_, err = e.runtime.ContainerStats(e.ctx(), &cri.ContainerStatsRequest{ContainerId: ids[n-1]})
+			return err
+		})
+		for i := 0; i < n; i += 100 {
+			if s := e.status(ids[i]); s.State != cri.ContainerState_CONTAINER_RUNNING {
+				t.Errorf("container %d is %v %s after the end of %s", i, s.State, s.Message, after)
+			}
+		}
+	}
+	e.kill()
+	e.start()
+	check("warrend")
+	before := e.processes("warren-wasm")
+	for _, pid := range before {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	e.eventually("the sandboxer is back", 10*time.Second, func() error {
+		if now := e.processes("warren-wasm"); len(now) != 1 || now[0] == before[0] {
+			return fmt.Errorf("sandboxers: %v", now)
+		}
+		return nil
+	})
+	check("warren-wasm")
+}
+
+// tryStart runs a wasm pod with a container that waits for ever, from any goroutine.
+func (e *engine) tryStart(name string) (string, error) {
+	config := e.podConfig(name)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	pod, err := e.runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: config, RuntimeHandler: "wasm"})
+	if err != nil {
+		return "", err
+	}
+	c, err := e.runtime.CreateContainer(ctx, &cri.CreateContainerRequest{PodSandboxId: pod.PodSandboxId, SandboxConfig: config,
+		Config: &cri.ContainerConfig{Metadata: &cri.ContainerMetadata{Name: "c"}, Image: &cri.ImageSpec{Image: "wasi-demo:latest"},
+			Command: []string{"/wasi-demo.wasm", "wait", name}}})
+	if err != nil {
+		return "", err
+	}
+	_, err = e.runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: c.ContainerId})
+	return c.ContainerId, err
 }
 
 func TestSandboxerKilled(t *testing.T) {

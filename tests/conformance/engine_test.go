@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,6 +123,21 @@ func (e *engine) warren(args ...string) string {
 	return string(out)
 }
 
+// pods lists all of them, by the streaming call.
+func (e *engine) pods(ctx context.Context) (all []*cri.PodSandbox, err error) {
+	stream, err := e.runtime.StreamPodSandboxes(ctx, &cri.StreamPodSandboxesRequest{})
+	for err == nil {
+		var part *cri.StreamPodSandboxesResponse
+		if part, err = stream.Recv(); err == nil {
+			all = append(all, part.PodSandboxes...)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return all, err
+}
+
 // newEngine starts an engine with the two example images and ends it, and checks that it left nothing, at the test's end.
 func newEngine(t *testing.T) *engine {
 	t.Helper()
@@ -149,12 +165,10 @@ func (e *engine) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if e.runtime != nil {
-		pods, err := e.runtime.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
-		if err == nil {
-			for _, p := range pods.Items {
-				e.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: p.Id})
-				e.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: p.Id})
-			}
+		pods, _ := e.pods(ctx)
+		for _, p := range pods {
+			e.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: p.Id})
+			e.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: p.Id})
 		}
 		e.conn.Close()
 	}

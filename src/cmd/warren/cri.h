@@ -63,6 +63,16 @@ int cri_call(struct cri *c, const char *method, enum cri_pace pace, const void *
              struct error *err);
 int cri_call_image(struct cri *c, const char *method, enum cri_pace pace, const void *request,
                    void *ret, struct error *err);
+/* Lists (cri_lists.c): plain names the unary call, request is its. By the streaming call where there is one. *ret is the unary call's answer, in c's arena. */
+int cri_call_list(struct cri *c, const char *plain, const void *request, void *ret,
+                  struct error *err);
+/* Of ContainerStats or PodSandboxStats: sorted by id, for cri_stats_find. */
+int cri_call_stats(struct cri *c, const char *plain, const void *request, void *ret,
+                   struct error *err);
+/* One of an answer of cri_call_stats(); NULL. */
+void *cri_stats_find(const void *list, const char *id);
+uint64_t cri_number(const Runtime__V1__UInt64Value *v); /* 0 where there is none */
+
 /* Says an rpc's failure in crictl's words. */
 int cri_rpc_error(const struct rpc_client *client, int code, struct error *err);
 
@@ -81,8 +91,8 @@ int cri_map_of(struct cri *c, char *const *texts, const ProtobufCMessageDescript
 
 enum { CRI_COLUMNS_MAX = 10 };
 struct cri_table {
-    char **cells; /* strv */
-    size_t columns;
+    char **cells;
+    size_t columns, count, room;
 };
 /* Texts up to NULL are one row, copied. */
 void cri_row(struct cri_table *t, const char *first, ...) __attribute__((sentinel));

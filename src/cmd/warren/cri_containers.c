@@ -173,7 +173,7 @@ static int list_all(struct cri *c, bool running, Runtime__V1__ListContainersResp
     state.state = RUNTIME__V1__CONTAINER_STATE__CONTAINER_RUNNING;
     filter.state = running ? &state : NULL;
     q.filter = &filter;
-    return cri_call(c, "ListContainers", CRI_AT_ONCE, &q, ret, err);
+    return cri_call_list(c, "ListContainers", &q, ret, err);
 }
 
 int cri_stop(struct cri *c, int argc, char **argv, struct error *err)

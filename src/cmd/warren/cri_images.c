@@ -290,7 +290,7 @@ static int remove_many(struct cri *c, bool prune, struct error *err)
     Runtime__V1__ListImagesResponse *list;
     int failed = 0, r = list_images(c, NULL, &list, err);
     if (r == 0 && prune)
-        r = cri_call(c, "ListContainers", CRI_AT_ONCE, &q, &containers, err);
+        r = cri_call_list(c, "ListContainers", &q, &containers, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < list->n_images; i++) {

@@ -97,7 +97,7 @@ static int select_containers(struct cri *c, const struct list_options *o,
                        &runtime__v1__container_filter__label_selector_entry__descriptor,
                        &filter.n_label_selector, &filter.label_selector, err);
     if (r == 0)
-        r = cri_call(c, "ListContainers", CRI_AT_ONCE, &q, ret, err);
+        r = cri_call_list(c, "ListContainers", &q, ret, err);
     if (r == 0 && o->image)
         r = image_id(c, o->image, &image, err);
     if (r < 0)
@@ -306,57 +306,33 @@ int cri_inspect(struct cri *c, int argc, char **argv, struct error *err)
 
 /* Stats */
 
-static int by_id(const void *a, const void *b)
-{
-    const Runtime__V1__ContainerStats *x = *(void *const *)a, *y = *(void *const *)b;
-    return strcmp(x->attributes ? x->attributes->id : "", y->attributes ? y->attributes->id : "");
-}
-
 static int get_stats(struct cri *c, const Runtime__V1__ListContainerStatsRequest *q,
                      Runtime__V1__ListContainerStatsResponse **ret, struct error *err)
 {
-    int r = cri_call(c, "ListContainerStats", CRI_AT_ONCE, q, ret, err);
-    if (r < 0)
-        return fail_in(err, r, "get container stats");
-    if ((*ret)->n_stats)
-        qsort((*ret)->stats, (*ret)->n_stats, sizeof *(*ret)->stats, by_id);
-    return 0;
-}
-
-static uint64_t number(const Runtime__V1__UInt64Value *v)
-{
-    return v ? v->value : 0;
-}
-
-static const Runtime__V1__ContainerStats *
-stats_of(const Runtime__V1__ListContainerStatsResponse *list, const char *id)
-{
-    for (size_t i = 0; i < list->n_stats; i++)
-        if (list->stats[i]->attributes && str_eq(list->stats[i]->attributes->id, id))
-            return list->stats[i];
-    return NULL;
+    int r = cri_call_stats(c, "ListContainerStats", q, ret, err);
+    return r < 0 ? fail_in(err, r, "get container stats") : 0;
 }
 
 static void add_row(struct cri *c, struct cri_table *t, bool all,
                     const Runtime__V1__ContainerStats *s, const Runtime__V1__ContainerStats *old)
 {
     char percent[32], memory[CRI_TEXT_MAX], disk[CRI_TEXT_MAX], inodes[24], swap[CRI_TEXT_MAX];
-    uint64_t cpu = s->cpu ? number(s->cpu->usage_core_nano_seconds) : 0;
-    uint64_t mem = s->memory ? number(s->memory->working_set_bytes) : 0;
+    uint64_t cpu = s->cpu ? cri_number(s->cpu->usage_core_nano_seconds) : 0;
+    uint64_t mem = s->memory ? cri_number(s->memory->working_set_bytes) : 0;
     const Runtime__V1__FilesystemUsage *layer = s->writable_layer;
     double share = 0;
     if (!old || (!all && !cpu && !mem))
         return;
     if (cpu && old->cpu && s->cpu->timestamp > old->cpu->timestamp)
-        share = (double)(cpu - number(old->cpu->usage_core_nano_seconds)) /
+        share = (double)(cpu - cri_number(old->cpu->usage_core_nano_seconds)) /
                 (double)(s->cpu->timestamp - old->cpu->timestamp) * 100;
     snprintf(percent, sizeof percent, "%.2f", share);
     snprintf(inodes, sizeof inodes, "%llu",
-             (unsigned long long)(layer ? number(layer->inodes_used) : 0));
+             (unsigned long long)(layer ? cri_number(layer->inodes_used) : 0));
     cri_row(t, cri_short(c, s->attributes->id, "", false),
             s->attributes->metadata ? s->attributes->metadata->name : "", percent,
-            cri_size(mem, 4, memory), cri_size(layer ? number(layer->used_bytes) : 0, 4, disk),
-            inodes, cri_size(s->swap ? number(s->swap->swap_usage_bytes) : 0, 4, swap), NULL);
+            cri_size(mem, 4, memory), cri_size(layer ? cri_number(layer->used_bytes) : 0, 4, disk),
+            inodes, cri_size(s->swap ? cri_number(s->swap->swap_usage_bytes) : 0, 4, swap), NULL);
 }
 
 int cri_stats(struct cri *c, int argc, char **argv, struct error *err)
@@ -408,7 +384,7 @@ int cri_stats(struct cri *c, int argc, char **argv, struct error *err)
     for (size_t i = 0; i < second->n_stats; i++)
         if (second->stats[i]->attributes)
             add_row(c, &t, all, second->stats[i],
-                    stats_of(first, second->stats[i]->attributes->id));
+                    cri_stats_find(first, second->stats[i]->attributes->id));
     cri_print_table(&t);
     return 0;
 }

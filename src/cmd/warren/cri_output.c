@@ -22,7 +22,11 @@ void cri_row(struct cri_table *t, const char *first, ...)
     size_t n = 0;
     va_start(args, first);
     for (const char *cell = first; cell; cell = va_arg(args, const char *)) {
-        if (strv_add(&t->cells, cell) < 0)
+        if (t->count == t->room) {
+            t->room = t->room ? t->room * 2 : 64;
+            t->cells = realloc(t->cells, t->room * sizeof *t->cells);
+        }
+        if (!t->cells || !(t->cells[t->count++] = strdup(cell)))
             abort();
         n++;
     }
@@ -33,7 +37,7 @@ void cri_row(struct cri_table *t, const char *first, ...)
 
 void cri_print_table(struct cri_table *t)
 {
-    size_t widths[CRI_COLUMNS_MAX] = {0}, n = strv_len(t->cells);
+    size_t widths[CRI_COLUMNS_MAX] = {0}, n = t->count;
     for (size_t i = 0; i < n; i++) {
         size_t *w = &widths[i % t->columns], len = strlen(t->cells[i]) + COLUMN_GAP;
         *w = len > *w ? len : *w;
@@ -44,8 +48,9 @@ void cri_print_table(struct cri_table *t)
             printf("%s\n", t->cells[i]);
         else
             printf("%-*s", (int)widths[i % t->columns], t->cells[i]);
+        free(t->cells[i]);
     }
-    strv_free(t->cells);
+    free(t->cells);
     *t = (struct cri_table){0};
 }
 

@@ -96,7 +96,7 @@ static int remove_pod(struct cri *c, const char *id, bool force, struct error *e
 static int list_pods(struct cri *c, const Runtime__V1__ListPodSandboxRequest *q,
                      Runtime__V1__ListPodSandboxResponse **ret, struct error *err)
 {
-    int r = cri_call(c, "ListPodSandbox", CRI_AT_ONCE, q, ret, err);
+    int r = cri_call_list(c, "ListPodSandbox", q, ret, err);
     return r < 0 ? fail_in(err, r, "listing pod sandboxes") : 0;
 }
 
@@ -340,35 +340,11 @@ int cri_inspectp(struct cri *c, int argc, char **argv, struct error *err)
 
 /* Statsp */
 
-static int by_id(const void *a, const void *b)
-{
-    const Runtime__V1__PodSandboxStats *x = *(void *const *)a, *y = *(void *const *)b;
-    return strcmp(x->attributes ? x->attributes->id : "", y->attributes ? y->attributes->id : "");
-}
-
 static int get_stats(struct cri *c, const Runtime__V1__ListPodSandboxStatsRequest *q,
                      Runtime__V1__ListPodSandboxStatsResponse **ret, struct error *err)
 {
-    int r = cri_call(c, "ListPodSandboxStats", CRI_AT_ONCE, q, ret, err);
-    if (r < 0)
-        return fail_in(err, r, "get pod stats: list pod sandbox stats");
-    if ((*ret)->n_stats)
-        qsort((*ret)->stats, (*ret)->n_stats, sizeof *(*ret)->stats, by_id);
-    return 0;
-}
-
-static uint64_t number(const Runtime__V1__UInt64Value *v)
-{
-    return v ? v->value : 0;
-}
-
-static const Runtime__V1__PodSandboxStats *
-stats_of(const Runtime__V1__ListPodSandboxStatsResponse *list, const char *id)
-{
-    for (size_t i = 0; i < list->n_stats; i++)
-        if (list->stats[i]->attributes && str_eq(list->stats[i]->attributes->id, id))
-            return list->stats[i];
-    return NULL;
+    int r = cri_call_stats(c, "ListPodSandboxStats", q, ret, err);
+    return r < 0 ? fail_in(err, r, "get pod stats: list pod sandbox stats") : 0;
 }
 
 static void add_row(struct cri *c, struct cri_table *t, const Runtime__V1__PodSandboxStats *s,
@@ -380,13 +356,14 @@ static void add_row(struct cri *c, struct cri_table *t, const Runtime__V1__PodSa
     if (!now || !then)
         return;
     if (now->cpu && then->cpu && now->cpu->timestamp > then->cpu->timestamp)
-        cpu = (double)(number(now->cpu->usage_core_nano_seconds) -
-                       number(then->cpu->usage_core_nano_seconds)) /
+        cpu = (double)(cri_number(now->cpu->usage_core_nano_seconds) -
+                       cri_number(then->cpu->usage_core_nano_seconds)) /
               (double)(now->cpu->timestamp - then->cpu->timestamp) * 100;
     snprintf(percent, sizeof percent, "%.2f", cpu);
     cri_row(t, s->attributes->metadata ? s->attributes->metadata->name : "",
             cri_short(c, s->attributes->id, "", false), percent,
-            cri_size(now->memory ? number(now->memory->working_set_bytes) : 0, 4, memory), NULL);
+            cri_size(now->memory ? cri_number(now->memory->working_set_bytes) : 0, 4, memory),
+            NULL);
 }
 
 int cri_statsp(struct cri *c, int argc, char **argv, struct error *err)
@@ -433,7 +410,8 @@ int cri_statsp(struct cri *c, int argc, char **argv, struct error *err)
     cri_row(&t, "POD", "POD ID", "CPU %", "MEM", NULL);
     for (size_t i = 0; i < second->n_stats; i++)
         if (second->stats[i]->attributes)
-            add_row(c, &t, second->stats[i], stats_of(first, second->stats[i]->attributes->id));
+            add_row(c, &t, second->stats[i],
+                    cri_stats_find(first, second->stats[i]->attributes->id));
     cri_print_table(&t);
     return 0;
 }
