@@ -70,7 +70,7 @@ static const struct rule allowed[] = {
     {ALL, "madvise", ALWAYS},
     {ALL, "mincore", ALWAYS},
     {ALL, "brk", ALWAYS},
-    {WORKER | COMPILER, "memfd_create", ALWAYS}, /* images of memories, copied on write */
+    {HOLD, "memfd_create", ALWAYS}, /* images of memories, copied on write */
 
     /* threads and time */
     {ALL, "futex", ALWAYS},

@@ -266,18 +266,18 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, int file
 {
     char threads[16];
     snprintf(threads, sizeof threads, "%u", w->options.threads);
-    char *args[] = {(char *)(uintptr_t)w->options.worker,
-                    (char *)(uintptr_t) "--listen-fd",
-                    (char *)(uintptr_t) "3",
-                    (char *)(uintptr_t) "--files-fd",
-                    (char *)(uintptr_t) "4",
-                    (char *)(uintptr_t) "--key",
-                    h->key,
-                    (char *)(uintptr_t) "--threads",
-                    threads,
-                    (char *)(uintptr_t) "--dir",
-                    (char *)(uintptr_t)w->options.dir,
-                    NULL};
+    char *args[16 + PROGRAM_ARGS] = {(char *)(uintptr_t)w->program.path,
+                                     (char *)(uintptr_t) "--listen-fd",
+                                     (char *)(uintptr_t) "3",
+                                     (char *)(uintptr_t) "--files-fd",
+                                     (char *)(uintptr_t) "4",
+                                     (char *)(uintptr_t) "--key",
+                                     h->key,
+                                     (char *)(uintptr_t) "--threads",
+                                     threads,
+                                     (char *)(uintptr_t) "--dir",
+                                     (char *)(uintptr_t)w->options.dir};
+    program_add_args(&w->program, args + 11);
     /* not our own standard error: a pipe there would be held open as long as the pods live */
     autofree char *path = str_format("%s/workers.log", w->options.dir);
     autoclose int log = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;

@@ -37,6 +37,7 @@ static struct {
     struct connection *supervisor; /* NULL while there is none */
     unsigned supervisors;          /* so far */
     const char *key;
+    pid_t pid;
     bool retired, seen_supervisor;
 } worker;
 
@@ -161,7 +162,7 @@ static void hello(struct connection *c, struct wire_reader *r)
     wire_put_number(&w, 0);
     wire_put_text(&w, "");
     wire_put_text(&w, worker.key);
-    wire_put_number(&w, getpid());
+    wire_put_number(&w, worker.pid);
     wire_end(&w);
 }
 
@@ -448,6 +449,7 @@ int worker_run(const struct worker_options *options, struct error *err)
     signal(SIGPIPE, SIG_IGN);
     arrange_heap();
     worker.key = options->key;
+    worker.pid = options->pid;
     runtime_engine(WASM_DENSE); /* before the threads that use it */
     int r = sched_init(options->threads, guest_ended, err);
     if (r < 0)

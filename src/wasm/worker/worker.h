@@ -3,19 +3,17 @@
  * outlives the supervisor, and ends when it holds nothing and nobody wants it. */
 #pragma once
 
+#include <sys/types.h>
+
 struct error;
 
 struct worker_options {
     int listen;            /* its socket, listening; taken over */
     const char *key;       /* which tenant it is for: given back to the supervisor */
     unsigned threads;      /* 0: as many as cores */
+    pid_t pid;             /* as the supervisor sees it */
     int requests, records; /* to the files process: files/files.h */
 };
 
 /* Serves until the end; 0. */
 int worker_run(const struct worker_options *options, struct error *err);
-
-/* Gives up what this process may do but to read and write files: network and IPC namespaces of its own, no_new_privs, no
- * capability but those that pass over files' permissions and ownership (CHOWN, DAC_OVERRIDE, FOWNER, FSETID), none in the bounding
- * set. Before threads. */
-int worker_confine(struct error *err);
