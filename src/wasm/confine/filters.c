@@ -79,7 +79,12 @@ static const struct rule allowed[] = {
     {ALL, "rseq", ALWAYS},
     {ALL, "sched_yield", ALWAYS},
     {ALL, "sched_getaffinity", ALWAYS},
-    {HOLD, "setpriority", IF1(EQ(0, 0))},
+    {HOLD, "setpriority", IF1(EQ(0, 0))}, /* of processes it can see: its own threads */
+    {HOLD, "getpriority", IF1(EQ(0, 0))},
+    {HOLD, "sched_setattr", ALWAYS},
+    {HOLD, "sched_getattr", ALWAYS},
+    {HOLD, "sched_setscheduler", ALWAYS},
+    {HOLD, "sched_getscheduler", ALWAYS},
     {HOLD, "prctl", IF1(EQ(0, PR_SET_NAME))},
     {ALL, "gettid", ALWAYS},
     {ALL, "getpid", ALWAYS},
