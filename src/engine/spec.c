@@ -402,6 +402,15 @@ static int build_annotations(struct arena *a, const struct spec_input *in, struc
     return 0;
 }
 
+/* Of a wasm pod that is not to use the host's network: what its module may listen in. */
+static void say_network(struct arena *a, const struct spec_input *in, struct oci_linux *l)
+{
+    if (namespaces_of(in)->network == RUNTIME__V1__NAMESPACE_MODE__NODE)
+        return;
+    l->namespaces = arena_array(a, struct oci_namespace, 1);
+    l->namespaces[l->namespaces_count++].type = (char *)"network";
+}
+
 static int build_linux(struct arena *a, const struct spec_input *in, struct oci_spec *spec,
                        struct error *err)
 {
@@ -409,6 +418,8 @@ static int build_linux(struct arena *a, const struct spec_input *in, struct oci_
     struct oci_linux *l = spec->linux_ = arena_new(a, struct oci_linux);
     l->resources = arena_new(a, struct oci_resources);
     int r = build_resources(a, resources_of(in), l->resources, err);
+    if (r == 0 && in->wasm)
+        say_network(a, in, l);
     if (r < 0 || in->wasm)
         return r;
     const char *parent = in->pod->linux ? in->pod->linux->cgroup_parent : "";

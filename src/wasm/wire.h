@@ -5,7 +5,7 @@
  * A connection begins with the byte 0 (else it is one of attach, whose token is text). A frame is the length of what follows (4
  * bytes), a type, a tag (4 bytes) and fields: numbers as 8 bytes, strings and bytes as a length of 4 and their bytes and a NUL,
  * lists as a count of 4 and their strings. Little endian, as both are. Each request but one of tag 0 is answered by one REPLY with its
- * tag: code, message, and what the request asks for. A descriptor comes with the first byte of the frame that it belongs to. */
+ * tag: code, message, and what the request asks for. Descriptors come with the first byte of the frame that they belong to. */
 #pragma once
 
 #include <stdbool.h>

@@ -56,6 +56,7 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_text(&w, c->out);
     wire_put_text(&w, c->err);
     put_limits(&w, &c->limits);
+    wire_put_number(&w, c->sockets);
     wire_put_number(&w, c->start);
     wire_put_number(&w, (int64_t)c->mount_count);
     for (size_t i = 0; i < c->mount_count; i++) {
@@ -86,9 +87,11 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     c->out = wire_text(r);
     c->err = wire_text(r);
     int limits = get_limits(r, &c->limits);
+    uint64_t sockets = (uint64_t)wire_number(r);
+    c->sockets = (unsigned)sockets;
     c->start = wire_number(r);
     uint64_t mounts = (uint64_t)wire_number(r);
-    if (limits < 0 || r->bad || !mounts || mounts > MOUNTS_MAX ||
+    if (limits < 0 || sockets > WIRE_SOCKETS_MAX || r->bad || !mounts || mounts > MOUNTS_MAX ||
         !(c->mounts = calloc(mounts, sizeof *c->mounts))) {
         wire_create_done(c);
         return -EPROTO;

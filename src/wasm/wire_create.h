@@ -19,6 +19,7 @@ struct wire_cpu { /* linux.resources.cpu; 0: not said */
     int64_t quota;   /* us in each period; below 0: none */
     uint64_t period; /* us */
 };
+enum { WIRE_SOCKETS_MAX = 8 };
 /* Bounds of what is said. */
 enum { WIRE_PERIOD_MIN = 1000, WIRE_PERIOD_MAX = 1000000, WIRE_QUOTA_MIN = 1000 };
 #define WIRE_QUOTA_MAX (INT64_C(1) << 40)
@@ -38,6 +39,7 @@ struct wire_create {
     char **args, **env;
     const char *in, *out, *err; /* addresses */
     struct wire_limits limits;
+    unsigned sockets;          /* descriptors that come with it: listening sockets */
     bool start;                /* START follows at once, in the same request */
     struct wire_mount *mounts; /* the first is the rootfs */
     size_t mount_count;

@@ -95,6 +95,27 @@ demo() {
         '{"annotations": {"warren.wasm/profile": "fast"}}'
 }
 
+@test "a wasm container answers on the address that its annotation names" {
+    mkdir "$engine_dir/context"
+    clang --target=wasm32-wasi -O2 -o "$engine_dir/context/echo.wasm" "$BATS_TEST_DIRNAME/../unit/wasm/echo.c"
+    mkdir "$engine_dir/context/etc"
+    echo hello >"$engine_dir/context/etc/motd"
+    printf 'FROM scratch\nADD . /\n' >"$engine_dir/context/Dockerfile"
+    warren build -q -t echo:latest "$engine_dir/context"
+    listen='{"annotations": {"warren.wasm/listen": "tcp://127.0.0.1:18434"}}'
+    id=$(cri run --runtime=wasm --no-pull "$(container_config e echo:latest '["/echo.wasm", "many"]' "$listen")" "$(pod_config e)")
+    wait_until 10 log_has "$id" "listening on 1"
+    exec 5<>/dev/tcp/127.0.0.1/18434
+    echo hello >&5
+    read -r -t 5 line <&5
+    [ "$line" = hello ]
+    fails_with "'tcp://127.0.0.1:18434': Address already in use" \
+        cri run --runtime=wasm --no-pull "$(container_config f echo:latest '["/echo.wasm"]' "$listen")" "$(pod_config f)"
+    cri stop "$id"
+    exec 5>&-
+    ! (exec 5<>/dev/tcp/127.0.0.1/18434) 2>/dev/null
+}
+
 @test "a wasm program that is not in the image is named" {
     fails_with /nothing.wasm cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/nothing.wasm"]')" "$(pod_config p)"
 }

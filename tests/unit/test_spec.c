@@ -237,6 +237,8 @@ static void a_wasm_container_has_only_the_mounts_it_asked_for(void **state)
     assert_int_equal(build(&b, true), 0);
     assert_int_equal(b.spec->mounts_count, 0);
     assert_null(b.spec->process->capabilities);
+    assert_int_equal(b.spec->linux_->namespaces_count, 1);
+    assert_string_equal(b.spec->linux_->namespaces[0].type, "network");
     assert_string_equal(oci_annotation(b.spec, "io.kubernetes.cri.sandbox-id"), "pod");
     done(&b);
 }

@@ -18,6 +18,7 @@
 
 void prepared_done(struct prepared *p)
 {
+    listening_done(&p->listening);
     arena_done(&p->arena);
     close_fd(&p->module);
 }
@@ -194,6 +195,24 @@ static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct p
     return choose_profile(spec, module.memory, &c->module.profile, err);
 }
 
+/* The guest is told of them as systemd tells. */
+static int prepare_sockets(const struct process *p, const struct oci_spec *spec,
+                           struct prepared *ret, struct error *err)
+{
+    struct wire_create *c = ret->create;
+    int r = listen_open(spec, p->sandbox->netns_path, &ret->listening, err);
+    c->sockets = ret->listening.count;
+    if (r < 0 || !c->sockets)
+        return r;
+    size_t n = strv_len(c->env);
+    char **env = arena_array(&ret->arena, char *, n + 2);
+    for (size_t i = 0; i < n; i++)
+        env[i] = c->env[i];
+    env[n] = arena_printf(&ret->arena, "LISTEN_FDS=%u", c->sockets);
+    c->env = env;
+    return 0;
+}
+
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
                       struct prepared *ret, struct error *err)
 {
@@ -225,5 +244,6 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
         return r;
     c->mount_count = 1;
     describe_mounts(a, spec, c);
-    return prepare_process(w, spec, ret, err);
+    r = prepare_process(w, spec, ret, err);
+    return r < 0 ? r : prepare_sockets(p, spec, ret, err);
 }

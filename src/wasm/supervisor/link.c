@@ -19,10 +19,11 @@ struct pending {
     struct buffer reply; /* the frame */
 };
 
-struct attached { /* a descriptor that goes with the byte at of out */
+struct attached { /* descriptors that go with the byte at of out */
     struct list link;
     size_t at;
-    int fd;
+    unsigned count;
+    int fds[LINK_FDS_MAX];
 };
 
 struct link {
@@ -43,7 +44,8 @@ struct link {
 static void attached_free(struct attached *a)
 {
     list_remove(&a->link);
-    close(a->fd);
+    for (unsigned i = 0; i < a->count; i++)
+        close(a->fds[i]);
     free(a);
 }
 
@@ -98,12 +100,12 @@ static void want(struct link *l, int events)
         l->events = events;
 }
 
-/* Sends up to the next byte that a descriptor goes with; that descriptor where it is the first one. */
+/* Sends up to the next byte that descriptors go with; those where it is the first one. */
 static ssize_t send_some(struct link *l)
 {
     union {
         struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+        uint8_t bytes[CMSG_SPACE(LINK_FDS_MAX * sizeof(int))];
     } control = {0};
     struct attached *a = list_first(&l->attached, struct attached, link);
     bool with = a && a->at == l->sent;
@@ -114,11 +116,12 @@ static ssize_t send_some(struct link *l)
     struct iovec v = {l->out.data + l->sent, (next ? next->at : l->out.len) - l->sent};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
     if (with) {
-        control.align = (struct cmsghdr){
-            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-        memcpy(CMSG_DATA(&control.align), &a->fd, sizeof(int));
+        control.align = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                         .cmsg_type = SCM_RIGHTS,
+                                         .cmsg_len = CMSG_LEN(a->count * sizeof(int))};
+        memcpy(CMSG_DATA(&control.align), a->fds, a->count * sizeof(int));
         m.msg_control = &control;
-        m.msg_controllen = sizeof control;
+        m.msg_controllen = CMSG_SPACE(a->count * sizeof(int));
     }
     ssize_t n = sendmsg(l->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0 && with)
@@ -263,17 +266,19 @@ void link_reply_done(struct link_reply *r)
     buffer_done(&r->bytes);
 }
 
-int link_call_fd(struct link *l, uint32_t tag, const struct buffer *frame, int fd,
-                 struct link_reply *reply, struct error *err)
+int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
+                  unsigned count, struct link_reply *reply, struct error *err)
 {
     struct attached *a = malloc(sizeof *a);
     if (!a || l->dead) {
+        for (unsigned i = 0; i < count; i++)
+            close(fds[i]);
         free(a);
-        close(fd);
         return a ? fail_plain(err, ENOTCONN, "the worker has ended")
                  : fail(err, ENOMEM, "hand a descriptor to a worker");
     }
-    *a = (struct attached){.at = l->out.len, .fd = fd};
+    *a = (struct attached){.at = l->out.len, .count = count};
+    memcpy(a->fds, fds, count * sizeof *fds);
     list_append(&l->attached, &a->link);
     return link_call(l, tag, frame, reply, err);
 }

@@ -40,9 +40,10 @@ uint32_t link_tag(struct link *l);
  * gone. */
 int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
               struct error *err);
-/* As link_call(), with a descriptor, which is taken over. */
-int link_call_fd(struct link *l, uint32_t tag, const struct buffer *frame, int fd,
-                 struct link_reply *reply, struct error *err);
+enum { LINK_FDS_MAX = 8 };
+/* As link_call(), with descriptors, which are taken over. */
+int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
+                  unsigned count, struct link_reply *reply, struct error *err);
 /* Sends a request of tag 0, which is not answered, and parks until the kernel has all of it: the worker gets it whatever becomes of
  * us. -ENOTCONN. */
 int link_post(struct link *l, const struct buffer *frame, struct error *err);

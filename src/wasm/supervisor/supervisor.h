@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wasm/supervisor/link.h"
+#include "wasm/supervisor/listen.h"
 #include "wasm/supervisor/program.h"
 #include "wasm/wasm.h"
 
@@ -66,6 +67,7 @@ struct prepared { /* arena: what create points to */
     struct arena arena;
     struct wire_create *create;
     int module; /* the module's file, open */
+    struct listening listening;
 };
 void prepared_done(struct prepared *p);
 CLEANUP_DONE(prepared, struct prepared);

@@ -200,17 +200,39 @@ static int sandbox_remove(void *t, struct sandbox *sb, struct error *err)
 
 /* Containers */
 
-static int send_create(struct process *p, const struct wire_create *c, struct error *err)
+/* Ours are kept: a worker may refuse. */
+static int copy_sockets(const struct listening *l, int *fds, struct error *err)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        fds[i] = fcntl(l->fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fds[i] >= 0)
+            continue;
+        int r = fail(err, errno, "hand a socket to a worker");
+        while (i)
+            close(fds[--i]);
+        return r;
+    }
+    return 0;
+}
+
+static int send_create(struct process *p, const struct prepared *prepared, struct error *err)
 {
     struct holder *h = NULL;
     auto(buffer) struct buffer frame = {0};
+    const struct listening *l = &prepared->listening;
+    int fds[WIRE_SOCKETS_MAX];
     int r = holder_of(p, &h, err);
     if (r < 0)
         return r;
     uint32_t tag = link_tag(h->connection);
-    r = wire_put_create(&frame, tag, c);
-    return r < 0 ? fail(err, r, "hand the container to a worker")
-                 : link_call(h->connection, tag, &frame, NULL, err);
+    r = wire_put_create(&frame, tag, prepared->create);
+    if (r < 0)
+        return fail(err, r, "hand the container to a worker");
+    r = copy_sockets(l, fds, err);
+    if (r < 0)
+        return r;
+    return l->count ? link_call_fds(h->connection, tag, &frame, fds, l->count, NULL, err)
+                    : link_call(h->connection, tag, &frame, NULL, err);
 }
 
 /* Hands the worker the compiled module. */
@@ -240,7 +262,7 @@ static int give(void *arg, struct error *err)
             close(fd);
             return fail(err, r, "hand a module to a worker");
         }
-        r = link_call_fd(g->connection, tag, &frame, fd, NULL, err);
+        r = link_call_fds(g->connection, tag, &frame, &fd, 1, NULL, err);
         if (r != -EBADMSG)
             break;
         cache_discard(g->cache, &c->module); /* damaged, or of another build: made anew, once */
@@ -275,10 +297,10 @@ static int make(void *t, struct process *p, bool run, const struct buffer *recor
     for (int attempt = 0; !r && attempt < GIFTS_MAX; attempt++) {
         struct wire_create *c = prepared.create;
         c->start = run;
-        r = send_create(p, c, err);
+        r = send_create(p, &prepared, err);
         if (r == -EUSERS && c->module.profile != WASM_DENSE) {
             c->module.profile = WASM_DENSE;
-            r = send_create(p, c, err);
+            r = send_create(p, &prepared, err);
         }
         if (r != -ENOKEY) {
             cache_use(w->cache, &c->module);

@@ -136,7 +136,7 @@ static int define(struct wasmtime_linker *l, const struct wasi_entry *entry, str
 int wasi_define(struct wasmtime_linker *l, struct error *err)
 {
     const struct wasi_entry *tables[] = {wasi_process_entries, wasi_fd_entries, wasi_path_entries,
-                                         wasi_poll_entries};
+                                         wasi_poll_entries, wasi_sock_entries};
     int r = 0;
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
         for (const struct wasi_entry *e = tables[i]; !r && e->name; e++)
@@ -185,17 +185,43 @@ uint32_t wasi_errno_of(int code)
         int code;
         uint32_t wasi;
     } table[] = {
-        {0, WASI_SUCCESS},          {EACCES, WASI_ACCES},      {EAGAIN, WASI_AGAIN},
-        {EBADF, WASI_BADF},         {EBUSY, WASI_BUSY},        {EEXIST, WASI_EXIST},
-        {EFAULT, WASI_FAULT},       {EFBIG, WASI_FBIG},        {EILSEQ, WASI_ILSEQ},
-        {EINTR, WASI_INTR},         {EINVAL, WASI_INVAL},      {EISDIR, WASI_ISDIR},
-        {ELOOP, WASI_LOOP},         {EMFILE, WASI_MFILE},      {ENFILE, WASI_MFILE},
-        {EMLINK, WASI_MLINK},       {ENOENT, WASI_NOENT},      {ENAMETOOLONG, WASI_NAMETOOLONG},
-        {ENOMEM, WASI_NOMEM},       {ENOSPC, WASI_NOSPC},      {EDQUOT, WASI_NOSPC},
-        {ENOSYS, WASI_NOSYS},       {ENOTDIR, WASI_NOTDIR},    {ENOTEMPTY, WASI_NOTEMPTY},
-        {ENOTSOCK, WASI_NOTSOCK},   {EOPNOTSUPP, WASI_NOTSUP}, {ENXIO, WASI_NXIO},
-        {EOVERFLOW, WASI_OVERFLOW}, {EPERM, WASI_PERM},        {EPIPE, WASI_PIPE},
-        {EROFS, WASI_ROFS},         {ESPIPE, WASI_SPIPE},      {EXDEV, WASI_XDEV},
+        {0, WASI_SUCCESS},
+        {EACCES, WASI_ACCES},
+        {EAGAIN, WASI_AGAIN},
+        {EBADF, WASI_BADF},
+        {EBUSY, WASI_BUSY},
+        {EEXIST, WASI_EXIST},
+        {EFAULT, WASI_FAULT},
+        {EFBIG, WASI_FBIG},
+        {EILSEQ, WASI_ILSEQ},
+        {EINTR, WASI_INTR},
+        {EINVAL, WASI_INVAL},
+        {EISDIR, WASI_ISDIR},
+        {ELOOP, WASI_LOOP},
+        {EMFILE, WASI_MFILE},
+        {ENFILE, WASI_MFILE},
+        {EMLINK, WASI_MLINK},
+        {ENOENT, WASI_NOENT},
+        {ENAMETOOLONG, WASI_NAMETOOLONG},
+        {ENOMEM, WASI_NOMEM},
+        {ENOSPC, WASI_NOSPC},
+        {EDQUOT, WASI_NOSPC},
+        {ENOSYS, WASI_NOSYS},
+        {ENOTDIR, WASI_NOTDIR},
+        {ENOTEMPTY, WASI_NOTEMPTY},
+        {ENOTSOCK, WASI_NOTSOCK},
+        {EOPNOTSUPP, WASI_NOTSUP},
+        {ENXIO, WASI_NXIO},
+        {EOVERFLOW, WASI_OVERFLOW},
+        {EPERM, WASI_PERM},
+        {EPIPE, WASI_PIPE},
+        {EROFS, WASI_ROFS},
+        {ESPIPE, WASI_SPIPE},
+        {EXDEV, WASI_XDEV},
+        {ECONNRESET, WASI_CONNRESET},
+        {ECONNABORTED, WASI_CONNABORTED},
+        {ENOTCONN, WASI_NOTCONN},
+        {ETIMEDOUT, WASI_TIMEDOUT},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         if (table[i].code == abs(code))

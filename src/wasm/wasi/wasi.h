@@ -27,6 +27,8 @@ enum wasi_errno {
     WASI_BUSY = 10,
     WASI_EXIST = 20,
     WASI_FAULT = 21,
+    WASI_CONNABORTED = 13,
+    WASI_CONNRESET = 15,
     WASI_FBIG = 22,
     WASI_ILSEQ = 25,
     WASI_INTR = 27,
@@ -45,12 +47,14 @@ enum wasi_errno {
     WASI_NOTEMPTY = 55,
     WASI_NOTSOCK = 57,
     WASI_NOTSUP = 58,
+    WASI_NOTCONN = 53,
     WASI_NXIO = 60,
     WASI_OVERFLOW = 61,
     WASI_PERM = 63,
     WASI_PIPE = 64,
     WASI_ROFS = 69,
     WASI_SPIPE = 70,
+    WASI_TIMEDOUT = 73,
     WASI_XDEV = 75,
     WASI_NOTCAPABLE = 76,
 };
@@ -72,14 +76,21 @@ struct wasi_strings {
     uint32_t len, count;
 };
 
-enum wasi_fd_kind { WASI_FD_FREE, WASI_FD_CONSOLE, WASI_FD_DIR, WASI_FD_FILE };
+enum wasi_fd_kind {
+    WASI_FD_FREE,
+    WASI_FD_CONSOLE,
+    WASI_FD_DIR,
+    WASI_FD_FILE,
+    WASI_FD_SOCKET,   /* connected */
+    WASI_FD_LISTENER, /* listening */
+};
 
 struct wasi_fd {
     uint8_t kind; /* enum wasi_fd_kind */
     uint8_t filetype;
     uint16_t flags; /* WASI fdflags */
     bool preopen;
-    int fd; /* of a file; -1 else */
+    int fd; /* of a file or socket; -1 else */
     uint64_t rights, inheriting;
     char *path;                  /* of a directory: absolute, in the container; malloced */
     struct vfs_entries *entries; /* what fd_readdir walks */
@@ -93,8 +104,12 @@ struct wasi {
     struct console console;
 };
 
+/* Listening sockets, before wasi_init(); taken over one after the other: *taken says how many were. */
+int wasi_listen(struct wasi *w, const int *fds, unsigned count, unsigned *taken, struct error *err);
 /* Descriptors 0 to 2 and the preopens: "/" and the mounts that are directories. */
 int wasi_init(struct wasi *w, struct error *err);
+/* Closes the sockets: the guest has ended, and others may want their addresses. */
+void wasi_close_sockets(struct wasi *w);
 void wasi_done(struct wasi *w);
 
 /* Defines all 46 functions in l. */
@@ -131,4 +146,4 @@ struct wasi_entry {
     bool ends; /* no result: its call ends the guest */
 };
 extern const struct wasi_entry wasi_process_entries[], wasi_fd_entries[], wasi_path_entries[],
-    wasi_poll_entries[]; /* each ends with a NULL name */
+    wasi_poll_entries[], wasi_sock_entries[]; /* each ends with a NULL name */

@@ -12,10 +12,11 @@
 #include "base/base.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wasi/wasi_io.h"
+#include "wasm/wasi/wasi_sock.h"
 #include "wasm/worker/guest.h"
 
 /* Of a guest: the worker's descriptors are all its guests'. */
-enum { FDS_MAX = 256, FIRST_FREE = 3 };
+enum { FDS_MAX = 256, FIRST_FREE = 3, PREOPEN_OTHER = 1 };
 
 int wasi_fd_new(struct wasi *w, uint32_t *ret)
 {
@@ -56,10 +57,10 @@ static int add_preopen(struct wasi *w, const struct vfs_mount *m)
     return w->fds[i].path ? 0 : -WASI_NOMEM;
 }
 
-int wasi_init(struct wasi *w, struct error *err)
+static int add_console(struct wasi *w, struct error *err)
 {
     int r = 0;
-    for (uint32_t i = 0, at; !r && i < FIRST_FREE; i++) {
+    for (uint32_t i = w->fd_count, at; !r && i < FIRST_FREE; i++) {
         r = wasi_fd_new(w, &at);
         /* a character device that cannot seek is a terminal to wasi-libc: lines are written when they
          * are printed, and none is lost with a guest that is killed */
@@ -72,6 +73,22 @@ int wasi_init(struct wasi *w, struct error *err)
                           (i ? RIGHT_FD_WRITE : RIGHT_FD_READ),
             };
     }
+    return r < 0 ? fail(err, ENOMEM, "make the guest's descriptors") : 0;
+}
+
+int wasi_listen(struct wasi *w, const int *fds, unsigned count, unsigned *taken, struct error *err)
+{
+    int r = add_console(w, err);
+    while (!r && *taken < count)
+        r = wasi_sock_listener(w, fds[(*taken)++], err);
+    return r;
+}
+
+int wasi_init(struct wasi *w, struct error *err)
+{
+    int r = add_console(w, err);
+    if (r < 0)
+        return r;
     for (unsigned i = 0; !r && w->vfs && i < w->vfs->count; i++)
         if (!w->vfs->mounts[i].file)
             r = add_preopen(w, &w->vfs->mounts[i]);
@@ -82,9 +99,18 @@ static void fd_done(struct wasi_fd *f)
 {
     if (f->kind == WASI_FD_FILE)
         close_fd(&f->fd);
+    else if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+        wasi_sock_close(f);
     free(f->path);
     vfs_entries_free(f->entries);
     *f = (struct wasi_fd){.fd = -1};
+}
+
+void wasi_close_sockets(struct wasi *w)
+{
+    for (uint32_t i = 0; i < w->fd_count; i++)
+        if (w->fds[i].kind == WASI_FD_SOCKET || w->fds[i].kind == WASI_FD_LISTENER)
+            fd_done(&w->fds[i]);
 }
 
 void wasi_done(struct wasi *w)
@@ -254,6 +280,8 @@ static uint32_t fd_filestat_get(struct wasi_call *c)
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FREE, RIGHT_FD_FILESTAT_GET, &r);
     if (!f)
         return r;
+    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+        st.st_mode = S_IFSOCK;
     if (f->kind == WASI_FD_DIR) {
         auto(vfs_node) struct vfs_node n = {0};
         int e = vfs_lookup(c->guest->wasi.vfs, f->path, ".", false, &n);
@@ -358,6 +386,9 @@ static uint32_t fd_prestat_get(struct wasi_call *c)
     struct wasi_fd *f = get_preopen(c, &r);
     if (!f)
         return r;
+    /* a tag that is no directory's: wasi-libc and Go pass over it, and go on with the next one */
+    if (f->kind == WASI_FD_LISTENER)
+        return wasi_store64(c, c->args[1], PREOPEN_OTHER);
     return wasi_store64(c, c->args[1], (uint64_t)strlen(preopen_name(f)) << 32);
 }
 
@@ -367,6 +398,8 @@ static uint32_t fd_prestat_dir_name(struct wasi_call *c)
     struct wasi_fd *f = get_preopen(c, &r);
     if (!f)
         return r;
+    if (f->kind == WASI_FD_LISTENER)
+        return WASI_NOTDIR;
     size_t len = strlen(preopen_name(f));
     if (c->args[2] < len)
         return WASI_NAMETOOLONG;

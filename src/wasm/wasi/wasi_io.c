@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wasi/wasi_fd.h"
+#include "wasm/wasi/wasi_sock.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/sched.h"
 
@@ -90,6 +91,8 @@ uint32_t wasi_fd_read(struct wasi_call *c)
         r = vectors_get(c, c->args[1], c->args[2], &v);
     if (r)
         return r == WASI_NOTCAPABLE ? WASI_BADF : r; /* as read(2) of what is open for writing */
+    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+        return wasi_sock_read(c, f);
     if (f->kind == WASI_FD_CONSOLE)
         return read_console(c, f, &v);
     if (f->kind == WASI_FD_DIR)
@@ -134,6 +137,8 @@ uint32_t wasi_fd_write(struct wasi_call *c)
         r = vectors_get(c, c->args[1], c->args[2], &v);
     if (r)
         return r == WASI_NOTCAPABLE ? WASI_BADF : r;
+    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+        return wasi_sock_write(c, f);
     if (f->kind == WASI_FD_CONSOLE)
         return write_console(c, f, &v);
     return done_bytes(c, c->args[3], writev(f->fd, v.v, v.count));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting: poll_oneoff over clocks and descriptors, sched_yield; and sockets, which there are none of yet. */
+/* Waiting: poll_oneoff over clocks and descriptors, sched_yield. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +66,8 @@ static void tell(struct answer *a, const struct subscription *s, uint32_t error,
 /* The host descriptor that stands for it, or -1 where it is always ready. */
 static int host_fd(const struct guest *g, const struct wasi_fd *f, uint32_t id)
 {
+    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+        return f->fd;
     if (f->kind != WASI_FD_CONSOLE)
         return -1;
     return g->wasi.console.fifo[id < 3 ? id : 1];
@@ -87,7 +89,9 @@ static void check_fd(struct wasi_call *c, const struct subscription *s, struct a
     struct pollfd p = {.fd = fd, .events = s->tag == TAG_READ ? POLLIN : POLLOUT};
     if (poll(&p, 1, 0) <= 0)
         return;
-    if (s->tag == TAG_READ)
+    if (f->kind == WASI_FD_LISTENER)
+        bytes = 1; /* somebody to accept */
+    else if (s->tag == TAG_READ)
         ioctl(fd, FIONREAD, &bytes);
     tell(a, s, WASI_SUCCESS, (uint64_t)bytes, p.revents & POLLHUP);
 }
@@ -163,18 +167,8 @@ static uint32_t sched_yield_(struct wasi_call *c)
     return WASI_PARK;
 }
 
-static uint32_t no_socket(struct wasi_call *c)
-{
-    uint32_t error;
-    return wasi_fd_get(c, c->args[0], WASI_FD_FREE, 0, &error) ? WASI_NOTSOCK : error;
-}
-
 const struct wasi_entry wasi_poll_entries[] = {
     {.name = "poll_oneoff", .params = "iiii", .fn = poll_oneoff, .parks = true},
     {.name = "sched_yield", .params = "", .fn = sched_yield_, .parks = true},
-    {.name = "sock_accept", .params = "iii", .fn = no_socket},
-    {.name = "sock_recv", .params = "iiiiii", .fn = no_socket},
-    {.name = "sock_send", .params = "iiiii", .fn = no_socket},
-    {.name = "sock_shutdown", .params = "ii", .fn = no_socket},
     {0},
 };

@@ -164,6 +164,7 @@ void guest_end(struct guest *g, int signal)
         tell(g, describe(g));
     }
     drop(g);
+    wasi_close_sockets(&g->wasi);
     console_flush(&g->wasi.console);
     console_rest(&g->wasi.console);
     g->exited_ns = clock_wall_ns();

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "wasm/files/vfs.h"
@@ -155,6 +156,11 @@ static int count_busy(struct held *h, const struct wire_create *c, struct error 
     return 0;
 }
 
+struct sockets {
+    int fds[WIRE_SOCKETS_MAX];
+    unsigned taken; /* of the first, by a guest */
+};
+
 /* A reactor's second argument names what is called after _initialize. */
 static int choose_entry(struct guest *g, char **args, struct error *err)
 {
@@ -166,7 +172,9 @@ static int choose_entry(struct guest *g, char **args, struct error *err)
     return r;
 }
 
-static int fill(struct held *h, const struct wire_create *c, struct error *err)
+/* sockets are taken over where it succeeds; on failure those that were go with h. */
+static int fill(struct held *h, const struct wire_create *c, struct sockets *sockets,
+                struct error *err)
 {
     struct guest *g = &h->guest;
     h->id = strdup(c->id);
@@ -194,7 +202,9 @@ static int fill(struct held *h, const struct wire_create *c, struct error *err)
     r = make_vfs(c, &g->wasi.vfs, err);
     if (r < 0)
         return r;
-    r = wasi_init(&g->wasi, err);
+    r = wasi_listen(&g->wasi, sockets->fds, c->sockets, &sockets->taken, err);
+    if (!r)
+        r = wasi_init(&g->wasi, err);
     /* the last, so that no log is made for what cannot run */
     return r < 0 ? r : console_init(&g->wasi.console, c->in, c->out, c->err, err);
 }
@@ -213,14 +223,23 @@ static struct held *held_new(struct held_pod *pod)
     return h;
 }
 
-int held_create(struct wire_reader *r, struct error *err)
+int held_create(struct wire_reader *r, int *fds, unsigned *count, struct error *err)
 {
     struct wire_create c;
+    struct sockets sockets = {0};
     if (wire_get_create(r, &c) < 0)
         return fail_plain(err, EPROTO, "a malformed request");
+    if (c.sockets > *count) {
+        wire_create_done(&c);
+        return fail_plain(err, EPROTO, "a malformed request");
+    }
+    memcpy(sockets.fds, fds, c.sockets * sizeof *fds);
+    *count -= c.sockets;
+    memmove(fds, fds + c.sockets, *count * sizeof *fds);
     struct held_pod *pod = map_get(&pods, c.sandbox_id);
     struct held *h = pod ? held_new(pod) : NULL;
-    int e = h ? fill(h, &c, err) : fail(err, pod ? ENOMEM : ENOENT, "hold container '%s'", c.id);
+    int e = h ? fill(h, &c, &sockets, err)
+              : fail(err, pod ? ENOMEM : ENOENT, "hold container '%s'", c.id);
     if (!e) {
         e = map_add(&containers, h->id, h);
         if (e < 0)
@@ -232,6 +251,8 @@ int held_create(struct wire_reader *r, struct error *err)
         held_free(h);
     if (!e && c.start)
         e = held_start(h, err);
+    for (unsigned i = sockets.taken; i < c.sockets; i++)
+        close(sockets.fds[i]);
     wire_create_done(&c);
     return e;
 }

@@ -32,8 +32,8 @@ int held_add_pod(const char *id, const void *record, size_t len, const struct wi
                  struct error *err);
 /* With all that is in it; what runs is killed. */
 void held_remove_pod(const char *id);
-/* A CREATE request. */
-int held_create(struct wire_reader *r, struct error *err);
+/* A CREATE request, which takes its descriptors, the first of *count in fds, out of there. */
+int held_create(struct wire_reader *r, int *fds, unsigned *count, struct error *err);
 struct held *held_find(const char *id); /* NULL where there is none */
 /* What an UPDATE request says after the id. -EBUSY: more memory than that is in use. */
 int held_update(struct held *h, struct wire_reader *r, struct error *err);

@@ -302,7 +302,7 @@ static void serve(struct connection *c, struct wire_reader *r)
         code = 0;
         break;
     case WIRE_CREATE:
-        code = held_create(r, &err);
+        code = held_create(r, c->received, &c->received_count, &err);
         break;
     case WIRE_MODULE:
         code = load_module(c, r, &err);
