@@ -77,15 +77,27 @@ static int resize(struct map *m, size_t size)
     return 0;
 }
 
+static size_t size_for(size_t count)
+{
+    size_t size = 16;
+    while (size * 3 < count * 6)
+        size *= 2;
+    return size;
+}
+
+void map_fit(struct map *m)
+{
+    size_t size = size_for(m->count);
+    if (size < m->size)
+        resize(m, size);
+}
+
 int map_add(struct map *m, const char *key, void *value)
 {
     if (find(m, key))
         return -EEXIST;
     if ((m->used + 1) * 4 > m->size * 3) {
-        size_t size = 16;
-        while (size * 3 < (m->count + 1) * 6)
-            size *= 2;
-        int r = resize(m, size);
+        int r = resize(m, size_for(m->count + 1));
         if (r < 0)
             return r;
     }

@@ -32,6 +32,9 @@ int map_add(struct map *m, const char *key, void *value);
 /* The value that was there, or NULL. */
 void *map_remove(struct map *m, const char *key);
 
+/* After many were removed: takes no more memory than the rest needs, if there is memory for the change. */
+void map_fit(struct map *m);
+
 /* Walks the entries in no particular order: size_t i = 0; while ((v = map_next(&m, &i))) ...
  * Removing the entry just returned is allowed, adding is not. */
 void *map_next(const struct map *m, size_t *cursor);

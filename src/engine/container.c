@@ -96,7 +96,7 @@ static struct container_record *make_record(struct engine *e, struct pod_record 
                                 .created_ns = clock_wall_ns(),
                                 .config = packed,
                                 .config_len = len};
-    return container_record_new(p, &row);
+    return container_record_new(e, p, &row);
 }
 
 /* The image is pinned, the record in the store, and only then is there a container. */

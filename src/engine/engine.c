@@ -177,7 +177,7 @@ static int load_container(void *arg, const struct container_row *row, struct err
             leftover_container_row(of->peer, of->id, row->id, row->seq);
         return 0;
     }
-    auto(container_ref) struct container_record *c = container_record_new(of->pod, row);
+    auto(container_ref) struct container_record *c = container_record_new(e, of->pod, row);
     if (!c)
         return fail(err, ENOMEM, "load container \"%s\"", row->name);
     c->at_peer = true; /* until the snapshot says otherwise */
@@ -231,6 +231,7 @@ static void free_peers(struct engine *e)
 /* All but the store and the peers themselves. */
 static void engine_free(struct engine *e)
 {
+    e->closing = true;
     struct pod_record *p;
     size_t cursor = 0;
     while ((p = map_next(&e->pods, &cursor)))
@@ -240,6 +241,10 @@ static void engine_free(struct engine *e)
     map_done(&e->containers);
     map_done(&e->execs);
     map_done(&e->leftovers);
+    char *text;
+    for (size_t i = 0; (text = map_next(&e->texts, &i));)
+        free(text);
+    map_done(&e->texts);
     free_peers(e);
     free_handlers(e);
     free(e->data_root);

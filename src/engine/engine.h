@@ -10,8 +10,9 @@
  * compared with the records: exits that happened meanwhile are found, what is half-made is removed.
  *
  * A change is written to the store before the sandboxer is told of the new thing, so that no crash
- * leaves something running that nobody knows; writes of many coroutines are grouped into one
- * transaction.
+ * leaves something running that nobody knows; but a pod that leaves nothing outside a sandboxer
+ * which tells of all that it holds is written once it runs: what a snapshot names and no record
+ * does is ended. Writes of many coroutines are grouped into one transaction.
  *
  * Everything is for the loop's thread; functions marked [parks] are for coroutines. Operations on
  * one pod queue behind each other; stop, kill and status do not wait for a start under way longer

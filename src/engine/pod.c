@@ -77,6 +77,14 @@ static int commit(struct engine *e, struct pod_record *p, enum store_kind kind,
     return store_commit(e->store, &change, err);
 }
 
+/* Whether the pod may be written down after it was made: of one that nothing is left of but what its sandboxer tells at the next
+ * start. */
+static bool written_late(const struct pod_record *p)
+{
+    struct peer *peer = pod_peer(p)->peer;
+    return !p->handler->linux && peer->ops->tells_all(peer);
+}
+
 static int make_sandbox(struct engine *e, struct pod_record *p,
                         const Runtime__V1__PodSandboxConfig *config, bool *ret_asked,
                         struct error *err)
@@ -89,7 +97,10 @@ static int make_sandbox(struct engine *e, struct pod_record *p,
     r = peer->ops->sandbox_run(peer, p->pod.id, p->pod.config.data, p->pod.config.len, "",
                                &p->pod.pid, err);
     p->epoch = pod_peer(p)->epoch;
-    return r < 0 ? r : commit(e, p, STORE_POD_SET, POD_PHASE_READY, err);
+    if (r == 0)
+        r = commit(e, p, p->written ? STORE_POD_SET : STORE_POD_ADD, POD_PHASE_READY, err);
+    p->written |= r == 0;
+    return r;
 }
 
 /* Nothing of it may stay; what cannot be undone now is a leftover, whose row tells the next start
@@ -105,10 +116,10 @@ static void undo(struct engine *e, struct pod_record *p, bool asked)
     }
     if (done) {
         files_remove_pod(e, p->pod.id);
-        done = commit(e, p, STORE_POD_DELETE, POD_PHASE_REMOVING, NULL) == 0;
+        done = !p->written || commit(e, p, STORE_POD_DELETE, POD_PHASE_REMOVING, NULL) == 0;
     }
     if (!done)
-        leftover_sandbox(pod_peer(p), p->pod.id, p->seq, NULL);
+        leftover_sandbox(pod_peer(p), p->pod.id, p->written ? p->seq : 0, NULL);
     pod_leave(e, p);
 }
 
@@ -144,7 +155,10 @@ int engine_pod_run(struct engine *e, const Runtime__V1__PodSandboxConfig *config
         return r;
 
     bool asked = false;
-    r = commit(e, p, STORE_POD_ADD, POD_PHASE_CREATING, err);
+    if (!written_late(p)) {
+        r = commit(e, p, STORE_POD_ADD, POD_PHASE_CREATING, err);
+        p->written = r == 0;
+    }
     if (r < 0) {
         pod_leave(e, p);
         return fail_in(err, r, "run pod \"%s\"", config->metadata->name);

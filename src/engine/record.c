@@ -2,6 +2,7 @@
 #include "engine/record.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,14 +77,25 @@ static const char *known_reason(const char *reason)
     return "";
 }
 
-struct container_record *container_record_new(struct pod_record *pod,
+static const char *shared_text(struct engine *e, const char *s)
+{
+    char *known = map_get(&e->texts, s);
+    if (known)
+        return known;
+    autofree char *copy = strdup(s);
+    return copy && map_add(&e->texts, copy, copy) == 0 ? take_ptr(&copy) : NULL;
+}
+
+struct container_record *container_record_new(struct engine *e, struct pod_record *pod,
                                               const struct container_row *row)
 {
     const char *log_path = str_or_empty(row->log_path);
-    size_t len =
-        strlen(row->name) + strlen(row->image_id) + strlen(row->image_ref) + strlen(log_path) + 4;
+    const char *image_id = shared_text(e, row->image_id);
+    const char *image_ref = shared_text(e, row->image_ref);
+    size_t len = strlen(row->name) + strlen(log_path) + 2;
     struct container_record *c = calloc(1, sizeof *c + len);
-    if (!c || packed_set(&c->container.config, row->config, row->config_len) < 0) {
+    if (!c || !image_id || !image_ref ||
+        packed_set(&c->container.config, row->config, row->config_len) < 0) {
         free(c);
         return NULL;
     }
@@ -91,8 +103,8 @@ struct container_record *container_record_new(struct pod_record *pod,
     struct container *k = &c->container;
     memcpy(k->id, row->id, strnlen(row->id, ID_LEN));
     k->name = put(&at, row->name);
-    k->image_id = put(&at, row->image_id);
-    k->image_ref = put(&at, row->image_ref);
+    k->image_id = image_id;
+    k->image_ref = image_ref;
     k->log_path = row->log_path ? put(&at, log_path) : NULL;
     k->attempt = row->attempt;
     k->state = (enum container_state)row->phase;
@@ -239,6 +251,21 @@ void container_leave(struct engine *e, struct container_record *c)
     container_record_unref(c);
 }
 
+/* malloc keeps what a burst took until it is asked. */
+static void give_back(struct engine *e)
+{
+    enum { WORTH_IT = 1000 };
+    if (e->pods.count > e->most_pods)
+        e->most_pods = e->pods.count;
+    if (e->most_pods < WORTH_IT || e->pods.count > e->most_pods / 2)
+        return;
+    e->most_pods = e->pods.count;
+    map_fit(&e->pods);
+    map_fit(&e->keys);
+    map_fit(&e->containers);
+    malloc_trim(0);
+}
+
 void pod_leave(struct engine *e, struct pod_record *p)
 {
     if (p->gone)
@@ -255,6 +282,8 @@ void pod_leave(struct engine *e, struct pod_record *p)
     map_remove(&e->pods, p->pod.id);
     map_remove(&e->keys, p->pod.key);
     pod_record_unref(p);
+    if (!e->closing)
+        give_back(e);
 }
 
 /* Sandboxers */

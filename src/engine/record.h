@@ -52,6 +52,9 @@ struct engine {
     struct list pod_list;              /* struct pod.in_engine: those that are not being made */
     size_t pod_count;
     struct list cursors; /* struct engine_cursor.link */
+    struct map
+        texts; /* what many containers have alike: the names of their images; kept to the end */
+    size_t most_pods; /* since memory was last given back */
     int64_t next_seq;
     struct list observers;
     bool closing;
@@ -69,6 +72,7 @@ struct pod_record {
     uint32_t seen;     /* the last snapshot that named it */
     unsigned stopping; /* stops under way or waiting */
     bool creating, removing, gone;
+    bool written;     /* while it is being made: it has a row */
     bool ended_early; /* its end came before run() was through */
     char text[];
 };
@@ -113,7 +117,7 @@ static inline struct engine_peer *pod_peer(const struct pod_record *p)
 struct pod_record *pod_record_new(struct handler *handler, const struct pod_row *row);
 struct pod_record *pod_record_ref(struct pod_record *p);
 void pod_record_unref(struct pod_record *p);
-struct container_record *container_record_new(struct pod_record *pod,
+struct container_record *container_record_new(struct engine *e, struct pod_record *pod,
                                               const struct container_row *row);
 struct container_record *container_record_ref(struct container_record *c);
 void container_record_unref(struct container_record *c);

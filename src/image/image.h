@@ -115,7 +115,7 @@ int image_tag(struct image_store *s, const struct image *image, const char *refe
 int image_remove(struct image_store *s, const char *reference, bool force, char ***ret_untagged,
                  char ***ret_deleted, struct error *err);
 /* A container uses the image: it is kept while user (a container's id) is among its pins. In memory
- * only: the engine pins again at its start. */
+ * only: the engine pins again at its start. user is not copied: it stays where it is until the unpin, or the store's end. */
 int image_pin(struct image_store *s, const char *image_id, const char *user, struct error *err);
 void image_unpin(struct image_store *s, const char *image_id, const char *user);
 

@@ -133,13 +133,8 @@ int image_pin(struct image_store *s, const char *image_id, const char *user, str
     struct record *record = map_get(&s->images, image_id);
     if (!record)
         return fail_plain(err, ENOENT, "No such image: %s", image_id);
-    if (map_get(&record->pins, user))
-        return 0;
-    autofree char *copy = strdup(user);
-    if (!copy || map_add(&record->pins, copy, copy) < 0)
-        return fail(err, ENOMEM, "pin image %s", image_id);
-    take_ptr(&copy);
-    return 0;
+    int r = map_add(&record->pins, user, (void *)(uintptr_t)user);
+    return r == -ENOMEM ? fail(err, r, "pin image %s", image_id) : 0;
 }
 
 void image_unpin(struct image_store *s, const char *image_id, const char *user)
@@ -147,7 +142,7 @@ void image_unpin(struct image_store *s, const char *image_id, const char *user)
     autounlock held = hold(&s->lock);
     struct record *record = map_get(&s->images, image_id);
     if (record)
-        free(map_remove(&record->pins, user));
+        map_remove(&record->pins, user);
 }
 
 static int count_usage(int dir, const char *name, int depth, struct image_usage *usage)

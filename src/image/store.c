@@ -105,9 +105,6 @@ void record_free(struct record *r)
         return;
     image_unref(r->image);
     strv_free(r->blobs);
-    char *user;
-    for (size_t i = 0; (user = map_next(&r->pins, &i));)
-        free(user);
     map_done(&r->pins);
     free(r);
 }

@@ -31,7 +31,7 @@ struct record {
     char id[DIGEST_TEXT];
     struct image *image;
     char **blobs;    /* manifest, config, layers */
-    struct map pins; /* who uses it: each key is its value, malloced */
+    struct map pins; /* who uses it: each key is its value, and not ours */
 };
 
 struct name {

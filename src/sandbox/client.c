@@ -307,6 +307,11 @@ static bool connected(struct peer *p)
     return remote_of(p)->connected;
 }
 
+static bool tells_all(struct peer *p)
+{
+    return remote_of(p)->kind == REMOTE_WARREN;
+}
+
 static const struct peer_ops ops = {
     .watch = watch,
     .sandbox_create = remote_sandbox_create,
@@ -326,6 +331,7 @@ static const struct peer_ops ops = {
     .stats = stats,
     .attach = attach,
     .connected = connected,
+    .tells_all = tells_all,
     .free = peer_free,
 };
 

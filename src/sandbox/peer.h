@@ -98,6 +98,8 @@ struct peer_ops {
     int (*attach)(struct peer *p, const char *id, const char *exec_id, bool in, bool out, bool err_,
                   char **ret_address, char **ret_token, struct error *err);
     bool (*connected)(struct peer *p);
+    /* Whether its snapshots name also what the engine has never heard of. */
+    bool (*tells_all)(struct peer *p);
     void (*free)(struct peer *p);
 };
 

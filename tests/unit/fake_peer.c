@@ -278,6 +278,12 @@ static int fake_stats(struct peer *peer, char *const *sandbox_ids, char *const *
     return leave(&c, 0, err);
 }
 
+static bool fake_tells_all(struct peer *peer)
+{
+    (void)peer;
+    return true;
+}
+
 static const struct peer_ops fake_ops = {
     .watch = world_watch,
     .sandbox_create = fake_sandbox_create,
@@ -294,6 +300,7 @@ static const struct peer_ops fake_ops = {
     .reopen_log = fake_reopen_log,
     .stats = fake_stats,
     .connected = world_connected,
+    .tells_all = fake_tells_all,
     .free = world_free_peer,
 };
 
