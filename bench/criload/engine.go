@@ -67,17 +67,18 @@ func (e *engine) wipe() (int, time.Duration) {
 		}
 	})
 	die(err)
-	d := inParallel("removed", len(ids), nil, func(e *engine, i int) {
+	d := inParallel("removed", len(ids), nil, func(e *engine, i int) bool {
 		if err := e.removePod(ids[i]); err != nil {
 			fmt.Fprintln(os.Stderr, "criload: remove:", err)
 		}
+		return true
 	})
 	return len(ids), d
 }
 
-// inParallel does f for 0 to n-1, with a connection for each of --parallel clients, made before the clock starts. done may be
-// the caller's counter.
-func inParallel(what string, n int, done *atomic.Int64, f func(e *engine, i int)) time.Duration {
+// inParallel does f for 0 to n-1, until it says false, with a connection for each of --parallel clients, made before the clock
+// starts. done may be the caller's counter.
+func inParallel(what string, n int, done *atomic.Int64, f func(e *engine, i int) bool) time.Duration {
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	if done == nil {
@@ -92,8 +93,7 @@ func inParallel(what string, n int, done *atomic.Int64, f func(e *engine, i int)
 	for _, e := range engines {
 		clients.Go(func() {
 			defer e.conn.Close()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(e, i)
+			for i := int(next.Add(1)) - 1; i < n && f(e, i); i = int(next.Add(1)) - 1 {
 				done.Add(1)
 			}
 		})

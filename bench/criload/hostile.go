@@ -104,13 +104,14 @@ func newHostile() *hostile {
 
 // startFrom starts pods [from, to); the time it took.
 func (h *hostile) startFrom(from, to int) {
-	d := inParallel("started", to-from, nil, func(e *engine, i int) {
+	d := inParallel("started", to-from, nil, func(e *engine, i int) bool {
 		if interrupted.Load() {
-			return
+			return false
 		}
 		if err := h.startOne(e, from+i); err != nil {
 			h.fail(err)
 		}
+		return true
 	})
 	h.result.StartSeconds[h.kind(from)] = d.Seconds()
 }

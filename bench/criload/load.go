@@ -38,13 +38,14 @@ func (l *load) fail(err error) {
 }
 
 func (l *load) start() time.Duration {
-	return inParallel("started", len(l.ids), &l.done, func(e *engine, i int) {
+	return inParallel("started", len(l.ids), &l.done, func(e *engine, i int) bool {
 		if interrupted.Load() {
-			return
+			return false
 		}
 		if err := l.startOne(e, i); err != nil {
 			l.fail(err)
 		}
+		return true
 	})
 }
 
@@ -103,17 +104,18 @@ func (l *load) startContainer(e *engine, i int, s *started, config *cri.PodSandb
 
 func (l *load) remove() time.Duration {
 	l.done.Store(0)
-	return inParallel("removed", len(l.ids), &l.done, func(e *engine, i int) {
+	return inParallel("removed", len(l.ids), &l.done, func(e *engine, i int) bool {
 		if l.ids[i].none() {
-			return
+			return true
 		}
 		t := time.Now()
 		if err := e.removePod(l.ids[i].String()); err != nil {
 			l.fail(err)
-			return
+			return true
 		}
 		l.removal.add(time.Since(t))
 		l.removed.Add(1)
+		return true
 	})
 }
 
