@@ -67,9 +67,10 @@ static struct guest *make(struct module *m, char **words, struct error *err)
     g->wait.deadline = INT64_MAX;
     g->limits.memory = 256 << 20;
     g->limits.table_elements = 1 << 17;
-    g->wasi.console = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
+    console_init(&g->wasi.console, g, 0, 0);
     list_init(&g->link);
-    return pack(words, &g->wasi.args) < 0 || wasi_init(&g->wasi, err) < 0 ? NULL : g;
+    static char *const preopens[] = {NULL};
+    return pack(words, &g->wasi.args) < 0 || wasi_init(&g->wasi, preopens, err) < 0 ? NULL : g;
 }
 
 static int by_value(const void *a, const void *b)

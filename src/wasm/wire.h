@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What supervisor and worker say to each other, over the worker's Unix socket. Both are of one build: a HELLO
+/* What supervisor and worker say to each other over the worker's Unix socket, and supervisor and files process over that one's. All are of one build: a HELLO
  * carries WIRE_VERSION, and a worker of another version is left alone until its pods have ended.
  *
  * A connection begins with the byte 0 (else it is one of attach, whose token is text). A frame is the length of what follows (4
@@ -31,13 +31,18 @@ enum wire_type {
     WIRE_UPDATE, /* id, memory limit (0: stays), cpu */
     WIRE_STATS,  /* id. Reply: cpu ns, memory, limit */
     WIRE_CLOSE_STDIN, /* id */
-    WIRE_REOPEN_LOG,  /* id */
     WIRE_ATTACH,      /* id, token, streams (1 out, 2 err) */
     WIRE_RETIRE,      /* end as soon as nothing is held */
+    /* to the files process; a container there is a number that it gave */
+    WIRE_FILES_ADD,    /* see wire_files.h. Reply: number */
+    WIRE_FILES_REMOVE, /* number */
+    WIRE_FILES_KEEP,   /* a count and as many numbers: all others are removed */
+    WIRE_FILES_REOPEN, /* number: its log, which somebody has renamed */
     /* from the worker */
     WIRE_REPLY,   /* code, message, ... */
     WIRE_SANDBOX, /* an item: id, record */
-    WIRE_PROCESS, /* an item: sandbox id, id, record, started, exited, status, paused, message */
+    WIRE_PROCESS, /* an item: sandbox id, id, record, started, exited, status, paused, message,
+                   * number in the files process */
     WIRE_EXITED,  /* id, exited, status, message */
 };
 

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOUNTS_MAX = 256 };
-
 void wire_put_cpu(struct wire_writer *w, const struct wire_cpu *cpu)
 {
     wire_put_number(w, (int64_t)cpu->shares);
@@ -52,22 +50,12 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_number(&w, c->module.profile);
     wire_put_list(&w, c->args);
     wire_put_list(&w, c->env);
-    wire_put_text(&w, c->in);
-    wire_put_text(&w, c->out);
-    wire_put_text(&w, c->err);
+    wire_put_list(&w, c->preopens);
+    wire_put_number(&w, (int64_t)c->files);
+    wire_put_number(&w, c->streams);
     put_limits(&w, &c->limits);
     wire_put_number(&w, c->sockets);
     wire_put_number(&w, c->start);
-    wire_put_number(&w, (int64_t)c->mount_count);
-    for (size_t i = 0; i < c->mount_count; i++) {
-        const struct wire_mount *m = &c->mounts[i];
-        wire_put_text(&w, m->destination);
-        wire_put_list(&w, m->layers);
-        wire_put_text(&w, m->upper);
-        wire_put_text(&w, m->work);
-        wire_put_list(&w, m->opaque);
-        wire_put_number(&w, m->read_only);
-    }
     return wire_end(&w);
 }
 
@@ -83,29 +71,14 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     c->module.profile = wire_number(r) == WASM_BUSY ? WASM_BUSY : WASM_DENSE;
     c->args = wire_list(r);
     c->env = wire_list(r);
-    c->in = wire_text(r);
-    c->out = wire_text(r);
-    c->err = wire_text(r);
+    c->preopens = wire_list(r);
+    c->files = (uint64_t)wire_number(r);
+    c->streams = (unsigned)wire_number(r);
     int limits = get_limits(r, &c->limits);
     uint64_t sockets = (uint64_t)wire_number(r);
     c->sockets = (unsigned)sockets;
     c->start = wire_number(r);
-    uint64_t mounts = (uint64_t)wire_number(r);
-    if (limits < 0 || sockets > WIRE_SOCKETS_MAX || r->bad || !mounts || mounts > MOUNTS_MAX ||
-        !(c->mounts = calloc(mounts, sizeof *c->mounts))) {
-        wire_create_done(c);
-        return -EPROTO;
-    }
-    for (; c->mount_count < mounts; c->mount_count++) {
-        struct wire_mount *m = &c->mounts[c->mount_count];
-        m->destination = wire_text(r);
-        m->layers = wire_list(r);
-        m->upper = wire_text(r);
-        m->work = wire_text(r);
-        m->opaque = wire_list(r);
-        m->read_only = wire_number(r);
-    }
-    if (!r->bad)
+    if (!limits && sockets <= WIRE_SOCKETS_MAX && !r->bad)
         return 0;
     wire_create_done(c);
     return -EPROTO;
@@ -113,11 +86,7 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
 
 void wire_create_done(struct wire_create *c)
 {
-    for (size_t i = 0; i < c->mount_count; i++) {
-        free(c->mounts[i].layers);
-        free(c->mounts[i].opaque);
-    }
-    free(c->mounts);
+    free(c->preopens);
     free(c->args);
     free(c->env);
     *c = (struct wire_create){0};

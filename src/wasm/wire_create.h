@@ -6,12 +6,12 @@
 #include "wasm/compiled.h"
 #include "wasm/wire.h"
 
-struct wire_mount {
-    const char *destination;
-    char **layers; /* host directories, topmost first, without the upper one; or one file */
-    const char *upper, *work; /* "" for none */
-    char **opaque;            /* as opaque.h has them */
-    bool read_only;
+/* Where a container's streams go. */
+enum {
+    WIRE_IN_FIFO = 1,
+    WIRE_OUT_FIFO = 2,
+    WIRE_ERR_FIFO = 4,
+    WIRE_LOG = 8,
 };
 
 struct wire_cpu { /* linux.resources.cpu; 0: not said */
@@ -37,12 +37,12 @@ struct wire_create {
     size_t record_len;
     struct compiled_key module;
     char **args, **env;
-    const char *in, *out, *err; /* addresses */
+    char **preopens; /* directories of the container's tree, as vfs.h names them; the first is "" */
+    uint64_t files;  /* its number in the files process */
+    unsigned streams;
     struct wire_limits limits;
-    unsigned sockets;          /* descriptors that come with it: listening sockets */
-    bool start;                /* START follows at once, in the same request */
-    struct wire_mount *mounts; /* the first is the rootfs */
-    size_t mount_count;
+    unsigned sockets; /* descriptors that come with it: listening sockets */
+    bool start;       /* START follows at once, in the same request */
 };
 
 void wire_put_cpu(struct wire_writer *w, const struct wire_cpu *cpu);
@@ -50,6 +50,6 @@ void wire_put_cpu(struct wire_writer *w, const struct wire_cpu *cpu);
 int wire_get_cpu(struct wire_reader *r, struct wire_cpu *cpu);
 
 int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *c);
-/* -EPROTO where the frame is no such request. The lists and mounts are malloced: wire_create_done. */
+/* -EPROTO where the frame is no such request. The lists are malloced: wire_create_done. */
 int wire_get_create(struct wire_reader *r, struct wire_create *c);
 void wire_create_done(struct wire_create *c);

@@ -1,19 +1,164 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Threads: the first writes logs, one hears the supervisor, and some serve the worker, as many as are busy and one more, within a
+ * bound: a request that waits for a disk holds up nobody else's. */
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/files/control.h"
 #include "wasm/files/files.h"
+#include "wasm/files/logs.h"
+#include "wasm/files/request.h"
+#include "wasm/files/serve.h"
+#include "wasm/files/table.h"
+
+enum { SERVERS = 4, SERVERS_MAX = 64, STACK_SIZE = 128 << 10, REST_MS = 2000 };
+
+static struct {
+    int listen, requests;
+    atomic_uint servers, idle;
+} process;
+
+static int start_thread(void *(*fn)(void *arg), const char *name, struct error *err)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+#if !defined(__SANITIZE_ADDRESS__)
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+#endif
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int r = pthread_create(&thread, &attr, fn, NULL);
+    pthread_attr_destroy(&attr);
+    if (r)
+        return fail(err, r, "start a thread of the files process");
+    pthread_setname_np(thread, name);
+    return 0;
+}
+
+static void *control(void *arg)
+{
+    (void)arg;
+    control_run(process.listen);
+    return NULL;
+}
+
+/* 0 or a positive errno. */
+static int send_answer(const struct buffer *answer, int fd)
+{
+    struct iovec v = {answer->data, answer->len};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    if (fd >= 0) {
+        m.msg_control = control.bytes;
+        m.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        *c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    ssize_t n;
+    while ((n = sendmsg(process.requests, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    return n < 0 ? errno : 0;
+}
+
+/* Too many descriptors are on their way, or memory is out: the answer alone, that says so. */
+static void answer_failed(struct buffer *answer, int code)
+{
+    struct files_answer head;
+    memcpy(&head, answer->data, sizeof head);
+    head.code = -code;
+    head.len = 0;
+    memcpy(answer->data, &head, sizeof head);
+    answer->len = sizeof head;
+    send_answer(answer, -1);
+}
+
+static void serve(const void *packet, size_t len, struct buffer *answer)
+{
+    int fd;
+    serve_request(packet, len, answer, &fd);
+    if (!answer->len)
+        return; /* no memory for 16 bytes */
+    int e = send_answer(answer, fd);
+    if (e == ETOOMANYREFS || e == ENOBUFS || e == ENOMEM)
+        answer_failed(answer, e == ETOOMANYREFS ? EMFILE : e);
+    close_fd(&fd);
+}
+
+static void *serve_worker(void *arg);
+
+/* One more thread where all are busy. */
+static void became_busy(void)
+{
+    unsigned n = atomic_load(&process.servers);
+    if (atomic_fetch_sub(&process.idle, 1) > 1 || n >= SERVERS_MAX ||
+        !atomic_compare_exchange_strong(&process.servers, &n, n + 1))
+        return;
+    atomic_fetch_add(&process.idle, 1);
+    if (start_thread(serve_worker, "files", NULL) < 0) {
+        atomic_fetch_sub(&process.idle, 1);
+        atomic_fetch_sub(&process.servers, 1);
+    }
+}
+
+/* Counted as idle by who starts it. */
+static void *serve_worker(void *arg)
+{
+    (void)arg;
+    auto(buffer) struct buffer answer = {0};
+    autofree uint8_t *packet = malloc(FILES_PACKET_MAX);
+    while (packet) {
+        ssize_t n = recv(process.requests, packet, FILES_PACKET_MAX, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        became_busy();
+        serve(packet, (size_t)n, &answer);
+        if (atomic_fetch_add(&process.idle, 1) < SERVERS)
+            continue;
+        break; /* there are enough without it */
+    }
+    atomic_fetch_sub(&process.idle, 1);
+    atomic_fetch_sub(&process.servers, 1);
+    return NULL;
+}
+
+/* Drops trees at rest. */
+static void *rest(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        table_rest();
+        poll(NULL, 0, REST_MS);
+    }
+    return NULL;
+}
 
 int files_run(const struct files_options *options, struct error *err)
 {
-    char bytes[256];
-    for (;;) {
-        ssize_t n = recv(options->records, bytes, sizeof bytes, 0);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return fail(err, errno, "read the worker's records");
+    signal(SIGPIPE, SIG_IGN);
+    process.listen = options->listen;
+    process.requests = options->requests;
+    int r = start_thread(control, "control", err);
+    if (!r)
+        r = start_thread(rest, "rest", err);
+    for (unsigned i = 0; !r && i < SERVERS; i++) {
+        atomic_fetch_add(&process.idle, 1);
+        atomic_fetch_add(&process.servers, 1);
+        r = start_thread(serve_worker, "files", err);
     }
+    return r < 0 ? r : logs_run(options->records, err);
 }

@@ -40,8 +40,7 @@ void vfs_free(struct vfs *v)
     free(v);
 }
 
-/* "/data//x/" becomes "/data/x", "/" becomes "". NULL where it is not plain. */
-static char *plain_path(const char *path)
+char *vfs_plain_path(const char *path)
 {
     auto(strv) char **parts = str_split(path, "/");
     auto(buffer) struct buffer b = {0};
@@ -57,7 +56,7 @@ static char *plain_path(const char *path)
 static int fill_mount(struct vfs_mount *m, const struct vfs_mount_spec *spec)
 {
     size_t lower = strv_len(spec->layers), upper = spec->upper != NULL;
-    m->destination = plain_path(spec->destination);
+    m->destination = vfs_plain_path(spec->destination);
     m->layers = calloc(lower + upper, sizeof *m->layers);
     if (!m->destination || !m->layers || (spec->work && !(m->work = strdup(spec->work))))
         return -ENOMEM;
@@ -245,6 +244,20 @@ static int to_root(struct vfs *v, struct vfs_node *n)
     return r;
 }
 
+/* "" or "/a/b": nothing that steps over a mount or a whiteout. */
+static bool is_plain(const char *path)
+{
+    for (const char *p = path; *p;) {
+        if (*p++ != '/')
+            return false;
+        size_t len = strcspn(p, "/");
+        if (!len || (len == 1 && p[0] == '.') || (len == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+        p += len;
+    }
+    return true;
+}
+
 /* Goes to a path that was found before, which has no symlinks. */
 static int go(struct vfs *v, struct vfs_node *n, const char *path)
 {
@@ -341,6 +354,8 @@ int vfs_lookup(struct vfs *v, const char *base, const char *path, bool follow, s
         return -ENOENT;
     if (path[0] == '/')
         return -EPERM; /* WASI has relative paths only */
+    if (!is_plain(base))
+        return -EINVAL;
     int r = go(v, &n, base);
     if (!r)
         r = walk(v, &n, strlen(base), &todo, follow);

@@ -9,9 +9,9 @@
  * Paths are walked one component at a time, symlinks are read here and stay in the tree; a name in a host
  * directory is opened by openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), so that nobody who changes the directory meanwhile leads
  * out. A place in the tree is its absolute path; no descriptor is held. Descriptors of host directories are shared by
- * all guests of the worker and bounded in number.
+ * all trees of the process and bounded in number.
  *
- * A vfs belongs to one guest; who holds the guest calls. Results are 0 or -errno; -EPERM is a way out of base. */
+ * A vfs is used by one thread at a time. Results are 0 or -errno; -EPERM is a way out of base. */
 #pragma once
 
 #include <stdbool.h>
@@ -58,6 +58,10 @@ CLEANUP_FREE(vfs, struct vfs);
 /* The root comes first. */
 int vfs_add(struct vfs *v, const struct vfs_mount_spec *spec, struct error *err);
 
+/* A directory's name in the tree, malloced: "/data//x/" becomes "/data/x", "/" becomes "". NULL where it has "." or "..", or memory is
+ * out. */
+char *vfs_plain_path(const char *path);
+
 /* A place that has been looked up. */
 struct vfs_node {
     char *path; /* absolute and plain ("/" is ""); malloced */
@@ -73,7 +77,7 @@ struct vfs_node {
 void vfs_node_done(struct vfs_node *n);
 CLEANUP_DONE(vfs_node, struct vfs_node);
 
-/* Looks path up from the directory base (absolute, in the tree), which it cannot leave. follow: also a symlink in the last place.
+/* Looks path up from the directory base (absolute and plain, in the tree), which it cannot leave. follow: also a symlink in the last place.
  * A missing last component is 0 with exists false; -ENOENT where more is missing. */
 int vfs_lookup(struct vfs *v, const char *base, const char *path, bool follow,
                struct vfs_node *ret);
@@ -89,17 +93,25 @@ int vfs_link(struct vfs *v, struct vfs_node *from, struct vfs_node *to);
 int vfs_rename(struct vfs *v, struct vfs_node *from, struct vfs_node *to);
 int vfs_utimes(struct vfs *v, struct vfs_node *n, const struct timespec times[2]);
 
-struct vfs_entries {
-    struct vfs_entry {
-        char *name;
-        uint64_t inode;
-        uint8_t type; /* DT_* */
-    } * list;
-    size_t count, size;
+/* Where a listing goes on; zero at its beginning. What is made or removed meanwhile may be missed, nothing else is. */
+struct vfs_cursor {
+    uint32_t stage;
+    uint64_t offset;
 };
-/* All of a directory, merged, with "." and "..". */
-int vfs_list(struct vfs *v, const struct vfs_node *n, struct vfs_entries **ret);
-void vfs_entries_free(struct vfs_entries *e);
+struct vfs_entry {
+    const char *name; /* good during the call */
+    uint64_t inode;
+    struct vfs_cursor next; /* behind it */
+    uint8_t type;           /* DT_* */
+};
+/* Not 0: not taken, and the listing stops. */
+typedef int vfs_take(void *arg, const struct vfs_entry *e);
+/* Hands what a directory has from the cursor on, merged, with "." and "..", to take: 0 at the end, what take said where it stopped;
+ * the cursor is then at the first that was not taken. */
+int vfs_list(struct vfs *v, const struct vfs_node *n, struct vfs_cursor *cursor, vfs_take *take,
+             void *arg);
+/* 1 where nothing shows in the directory, else 0. */
+int vfs_is_empty(struct vfs *v, const struct vfs_node *n);
 
 /* Between vfs' files */
 struct vfs_layer *vfs_layer_get(const char *path); /* with a reference; NULL where memory is out */

@@ -13,10 +13,10 @@
 #include "base/base.h"
 #include "wasm/files/vfs.h"
 
-/* What a guest may open: files, and the harmless devices. A device node of an image is not a way to the host's. */
+/* What a guest may open: files, FIFOs, and the harmless devices. A device node of an image is not a way to the host's. */
 static int check_type(const struct stat *st)
 {
-    if (S_ISREG(st->st_mode))
+    if (S_ISREG(st->st_mode) || S_ISFIFO(st->st_mode))
         return 0;
     if (S_ISDIR(st->st_mode))
         return -EISDIR;
@@ -183,13 +183,8 @@ static int make_whiteout(int dir, const char *name)
 
 static int check_empty(struct vfs *v, const struct vfs_node *n)
 {
-    struct vfs_entries *e;
-    int r = vfs_list(v, n, &e);
-    if (r < 0)
-        return r;
-    r = e->count > 2 ? -ENOTEMPTY : 0;
-    vfs_entries_free(e);
-    return r;
+    int r = vfs_is_empty(v, n);
+    return r ? r < 0 ? r : 0 : -ENOTEMPTY;
 }
 
 int vfs_unlink(struct vfs *v, struct vfs_node *n, bool directory)

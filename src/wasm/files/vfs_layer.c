@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host directories, shared by all guests of the worker, with a bound on how many are open. */
+/* Host directories, shared by all trees of the process, with a bound on how many are open. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -68,13 +68,22 @@ void vfs_layer_put(struct vfs_layer *l)
 int vfs_layer_pin(struct vfs_layer *l)
 {
     pthread_mutex_lock(&shared.lock);
-    if (l->fd < 0) {
-        l->fd = open(l->path, O_PATH | O_CLOEXEC);
-        shared.open += l->fd >= 0;
+    int fd = l->fd;
+    if (fd < 0) { /* opened without the lock: a slow disk is no business of other layers' */
+        pthread_mutex_unlock(&shared.lock);
+        fd = open(l->path, O_PATH | O_CLOEXEC);
+        if (fd < 0)
+            return -errno;
+        pthread_mutex_lock(&shared.lock);
+        if (l->fd < 0) {
+            l->fd = fd;
+            shared.open++;
+        } else {
+            close(fd);
+            fd = l->fd;
+        }
     }
-    int fd = l->fd < 0 ? -errno : l->fd;
-    if (fd >= 0)
-        l->pins++;
+    l->pins++;
     pthread_mutex_unlock(&shared.lock);
     return fd;
 }
@@ -83,7 +92,7 @@ void vfs_layer_unpin(struct vfs_layer *l)
 {
     pthread_mutex_lock(&shared.lock);
     if (!--l->pins && (shared.open > OPEN_MAX || l->references == 1))
-        close_layer(l); /* one guest's own (an upper directory) is not kept open at rest */
+        close_layer(l); /* one tree's own (an upper directory) is not kept open at rest */
     pthread_mutex_unlock(&shared.lock);
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -15,6 +16,7 @@
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
 #include "wasm/wire_create.h"
+#include "wasm/wire_files.h"
 
 void prepared_done(struct prepared *p)
 {
@@ -119,7 +121,7 @@ static int describe_rootfs(struct arena *a, const struct process *p, const struc
 
 /* Of the spec's mounts those that bring files of the host. /proc, /sys, /dev and what else Linux' own are make no sense in
  * WASI, and are left out. */
-static void describe_mounts(struct arena *a, const struct oci_spec *spec, struct wire_create *c)
+static void describe_mounts(struct arena *a, const struct oci_spec *spec, struct wire_files *c)
 {
     for (size_t i = 0; i < spec->mounts_count; i++) {
         const struct oci_mount *m = &spec->mounts[i];
@@ -137,7 +139,7 @@ static void describe_mounts(struct arena *a, const struct oci_spec *spec, struct
     }
 }
 
-static int build_vfs(const struct wire_create *c, struct vfs **ret, struct error *err)
+static int build_vfs(const struct wire_files *c, struct vfs **ret, struct error *err)
 {
     auto(vfs) struct vfs *v = vfs_new();
     if (!v)
@@ -158,7 +160,7 @@ static int build_vfs(const struct wire_create *c, struct vfs **ret, struct error
     return 0;
 }
 
-static int open_module(const struct wire_create *c, const char *name, const char *cwd, int *ret,
+static int open_module(const struct wire_files *c, const char *name, const char *cwd, int *ret,
                        struct error *err)
 {
     auto(vfs) struct vfs *v = NULL;
@@ -186,7 +188,7 @@ static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct p
         return fail_plain(err, EINVAL, "process.args: the container has no command");
     c->args = process->args;
     c->env = process->env;
-    int r = open_module(c, process->args[0], str_or_empty(process->cwd), &p->module, err);
+    int r = open_module(p->files, process->args[0], str_or_empty(process->cwd), &p->module, err);
     if (!r)
         r = cache_look(w->cache, p->module, process->args[0], &module, err);
     if (r < 0)
@@ -213,6 +215,28 @@ static int prepare_sockets(const struct process *p, const struct oci_spec *spec,
     return 0;
 }
 
+static unsigned streams_of(const struct wire_files *f)
+{
+    return (*f->in == '/' ? WIRE_IN_FIFO : 0) | (*f->out == '/' ? WIRE_OUT_FIFO : 0) |
+           (*f->err == '/' ? WIRE_ERR_FIFO : 0) | (*f->out && *f->out != '/' ? WIRE_LOG : 0);
+}
+
+/* The root and the mounts that are directories. */
+static char **preopens_of(struct arena *a, const struct wire_files *f)
+{
+    char **v = arena_array(a, char *, f->mount_count + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < f->mount_count; i++) {
+        struct stat st;
+        if (i && (stat(f->mounts[i].layers[0], &st) < 0 || !S_ISDIR(st.st_mode)))
+            continue;
+        autofree char *path = vfs_plain_path(f->mounts[i].destination);
+        if (path)
+            v[n++] = arena_strdup(a, path);
+    }
+    return v;
+}
+
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
                       struct prepared *ret, struct error *err)
 {
@@ -226,24 +250,27 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
     *c = (struct wire_create){.sandbox_id = p->sandbox->id,
                               .id = p->id,
                               .record = record->data,
-                              .record_len = record->len,
-                              .in = str_or_empty(p->stdin_),
-                              .out = str_or_empty(p->stdout_),
-                              .err = str_or_empty(p->stderr_)};
+                              .record_len = record->len};
     r = limits_of_spec(spec, w->options.memory_limit, &c->limits, err);
     if (r < 0)
         return r;
+    struct wire_files *f = ret->files = arena_new(a, struct wire_files);
+    *f = (struct wire_files){.in = str_or_empty(p->stdin_),
+                             .out = str_or_empty(p->stdout_),
+                             .err = str_or_empty(p->stderr_)};
+    c->streams = streams_of(f);
     if (spec->mounts_count >= VFS_MOUNTS_MAX)
         return fail_plain(err, EINVAL, "mounts: %zu, where %d are allowed", spec->mounts_count,
                           VFS_MOUNTS_MAX - 1);
-    c->mounts = arena_array(a, struct wire_mount, spec->mounts_count + 1);
-    r = describe_rootfs(a, p, spec, &c->mounts[0], err);
+    f->mounts = arena_array(a, struct wire_mount, spec->mounts_count + 1);
+    r = describe_rootfs(a, p, spec, &f->mounts[0], err);
     if (!r)
-        r = opaque_list(w->opaque, c->mounts[0].layers, a, &c->mounts[0].opaque, err);
+        r = opaque_list(w->opaque, f->mounts[0].layers, a, &f->mounts[0].opaque, err);
     if (r < 0)
         return r;
-    c->mount_count = 1;
-    describe_mounts(a, spec, c);
+    f->mount_count = 1;
+    describe_mounts(a, spec, f);
+    c->preopens = preopens_of(a, f);
     r = prepare_process(w, spec, ret, err);
     return r < 0 ? r : prepare_sockets(p, spec, ret, err);
 }

@@ -29,6 +29,7 @@ static void holder_free(struct holder *h)
     if (h->users)
         return; /* the last of them frees it */
     link_free(h->connection);
+    link_free(h->files);
     if (h->idle)
         uv_close((uv_handle_t *)h->idle, timer_closed);
     free(h->key);
@@ -166,8 +167,9 @@ static void adopt_container(struct holder *h, struct wire_reader *r)
     uint32_t status = (uint32_t)wire_number(r);
     bool paused = wire_number(r);
     const char *message = wire_text(r);
+    uint64_t number = (uint64_t)wire_number(r);
     struct sandbox *sb = r->bad ? NULL : sandboxer_find_sandbox(h->wasm->sandboxer, pod);
-    struct process *p;
+    struct process *p = NULL;
     if (!sb)
         return; /* said when its pod was not adopted */
     enum sandbox_state state = exited    ? SANDBOX_STOPPED
@@ -177,7 +179,9 @@ static void adopt_container(struct holder *h, struct wire_reader *r)
     if (sandboxer_adopt_process(h->wasm->sandboxer, sb, record, len, state, 0, started, &p, &err) <
         0)
         diag_warning("container '%.130s' cannot be adopted: %s", id, err.message);
-    else if (exited)
+    else
+        process_set(p, number, false);
+    if (p && exited)
         process_exited(p, status, exited, false, *message ? message : NULL);
 }
 
@@ -202,18 +206,35 @@ static struct sockaddr_un address_of(const struct wasm *w, const char *name)
     return a;
 }
 
-static int connect_to(struct holder *h, struct error *err)
+static int connect_link(struct holder *h, const char *name, const struct link_handler *handler,
+                        struct link **ret, struct error *err)
 {
-    struct sockaddr_un a = address_of(h->wasm, h->name);
+    struct sockaddr_un a = address_of(h->wasm, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-        int r = fail(err, errno, "connect to worker '%s'", h->name);
+        int r = fail(err, errno, "connect to worker '%s'", name);
         close_fd(&fd);
         return r;
     }
+    return link_new(ret, fd, handler, err);
+}
+
+/* The files process tells nothing by itself, and ends with its worker. */
+static void files_told(void *arg, struct wire_reader *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static int connect_to(struct holder *h, struct error *err)
+{
+    static const struct link_handler files_handler = {.told = files_told};
     struct link_handler handler = {holder_told, holder_died, h};
-    return link_new(&h->connection, fd, &handler, err);
+    autofree char *files = files_name_of(h);
+    int r = files ? connect_link(h, h->name, &handler, &h->connection, err)
+                  : fail(err, ENOMEM, "connect to a worker");
+    return r < 0 ? r : connect_link(h, files, &files_handler, &h->files, err);
 }
 
 static int say_hello(struct holder *h, struct error *err)
@@ -432,6 +453,8 @@ static void recover_one(struct wasm *w, const char *name)
     int r = connect_to(h, &err);
     if (!r)
         r = say_hello(h, &err);
+    if (!r)
+        r = files_keep_held(h, &err);
     if (r < 0) {
         if (r != -ECONNREFUSED) /* else only a socket is left */
             diag_warning("worker '%s' is not taken over: %s", name, err.message);

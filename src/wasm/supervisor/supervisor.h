@@ -10,6 +10,7 @@
 struct cache;
 struct opaque;
 struct wire_create;
+struct wire_files;
 struct vfs;
 
 struct wasm {
@@ -28,6 +29,7 @@ struct holder {
     struct list link; /* wasm.holders */
     struct wasm *wasm;
     struct link *connection; /* NULL until HELLO is under way */
+    struct link *files;      /* to its files process; as long */
     char *key;
     char *name; /* of its socket in DIR/w */
     pid_t pid;
@@ -62,10 +64,33 @@ void holder_release(struct holder *h);
 int holder_ask(struct holder *h, enum wire_type type, const char *id, int64_t number,
                struct link_reply *reply, struct error *err);
 
+/* files.c: all park, and return -ENOTCONN where the worker has ended. A container is a number that files_add() gives. */
+int files_add(struct holder *h, const struct wire_files *files, uint64_t *ret_number,
+              struct error *err);
+/* 0 is of no container. */
+int files_remove(struct holder *h, uint64_t number, struct error *err);
+int files_reopen(struct holder *h, uint64_t number, struct error *err);
+/* Removes what none of the holder's containers is. */
+int files_keep_held(struct holder *h, struct error *err);
+/* A process' number lies in its technique pointer, with a mark beside it: "told of this stop". */
+static inline uint64_t files_number(const struct process *p)
+{
+    return (uintptr_t)p->technique >> 1;
+}
+static inline bool process_is_marked(const struct process *p)
+{
+    return (uintptr_t)p->technique & 1;
+}
+static inline void process_set(struct process *p, uint64_t number, bool marked)
+{
+    p->technique = (void *)(uintptr_t)(number << 1 | marked);
+}
+
 /* container.c */
-struct prepared { /* arena: what create points to */
+struct prepared { /* arena: what create and files point to */
     struct arena arena;
     struct wire_create *create;
+    struct wire_files *files;
     int module; /* the module's file, open */
     struct listening listening;
 };

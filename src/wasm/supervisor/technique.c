@@ -140,9 +140,9 @@ static int signal_all(struct sandbox *sb, int number, struct error *err)
         again = false;
         list_each(p, &sb->processes, link)
         {
-            if (p->exited_ns || p->technique == sb)
+            if (p->exited_ns || process_is_marked(p))
                 continue;
-            p->technique = sb; /* told: the mark of this stop */
+            process_set(p, files_number(p), true);
             r = ask(p, WIRE_SIGNAL, number, err);
             if (r == -ESRCH || r == -ENOENT || r == -ENOTCONN)
                 r = 0;
@@ -150,7 +150,7 @@ static int signal_all(struct sandbox *sb, int number, struct error *err)
             break;
         }
     }
-    list_each(p, &sb->processes, link) p->technique = NULL;
+    list_each(p, &sb->processes, link) process_set(p, files_number(p), false);
     return r;
 }
 
@@ -284,31 +284,51 @@ static int give_module(struct wasm *w, struct process *p, const struct prepared 
     return r;
 }
 
-static int make(void *t, struct process *p, bool run, const struct buffer *record,
-                struct error *err)
+/* The files process knows the container by now. */
+static int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
+                          struct error *err)
 {
-    struct wasm *w = t;
-    if (*p->exec_id)
-        return fail_plain(err, EOPNOTSUPP,
-                          "exec is not supported in wasm containers: a module is one program");
-    auto(prepared) struct prepared prepared = {.module = -1};
-    int r = container_prepare(w, p, record, &prepared, err);
+    struct wire_create *c = prepared->create;
+    int r = 0;
     /* a worker may let go of a module between our handing it out and its use */
     for (int attempt = 0; !r && attempt < GIFTS_MAX; attempt++) {
-        struct wire_create *c = prepared.create;
-        c->start = run;
-        r = send_create(p, &prepared, err);
+        r = send_create(p, prepared, err);
         if (r == -EUSERS && c->module.profile != WASM_DENSE) {
             c->module.profile = WASM_DENSE;
-            r = send_create(p, &prepared, err);
+            r = send_create(p, prepared, err);
         }
         if (r != -ENOKEY) {
             cache_use(w->cache, &c->module);
             return r;
         }
-        r = give_module(w, p, &prepared, err);
+        r = give_module(w, p, prepared, err);
     }
     return r ? r : fail_plain(err, EBUSY, "the worker has no room for another module");
+}
+
+static int make(void *t, struct process *p, bool run, const struct buffer *record,
+                struct error *err)
+{
+    struct wasm *w = t;
+    struct holder *h = NULL;
+    if (*p->exec_id)
+        return fail_plain(err, EOPNOTSUPP,
+                          "exec is not supported in wasm containers: a module is one program");
+    auto(prepared) struct prepared prepared = {.module = -1};
+    int r = container_prepare(w, p, record, &prepared, err);
+    if (!r)
+        r = holder_of(p, &h, err);
+    if (!r)
+        r = files_add(h, prepared.files, &prepared.create->files, err);
+    if (r < 0)
+        return r;
+    prepared.create->start = run;
+    r = make_in_worker(w, p, &prepared, err);
+    if (!r)
+        process_set(p, prepared.create->files, false);
+    else if (holder_of(p, &h, NULL) == 0)
+        files_remove(h, prepared.create->files, NULL);
+    return r;
 }
 
 static int create(void *t, struct process *p, const struct buffer *record, struct error *err)
@@ -351,7 +371,12 @@ static int post_remove(const struct process *p, struct error *err)
 static int remove_process(void *t, struct process *p, struct error *err)
 {
     (void)t;
+    struct holder *h = NULL;
     int r = p->exited_ns ? post_remove(p, err) : ask(p, WIRE_REMOVE, 0, err);
+    if (!r)
+        r = holder_of(p, &h, err);
+    if (!r)
+        r = files_remove(h, files_number(p), err);
     return r == -ESRCH || r == -ENOTCONN ? 0 : r;
 }
 
@@ -424,7 +449,9 @@ static int close_stdin(void *t, struct process *p, struct error *err)
 static int reopen_log(void *t, struct process *p, struct error *err)
 {
     (void)t;
-    return ask(p, WIRE_REOPEN_LOG, 0, err);
+    struct holder *h = NULL;
+    int r = holder_of(p, &h, err);
+    return r < 0 ? r : files_reopen(h, files_number(p), err);
 }
 
 static int attach(void *t, struct process *p, bool in, bool out, bool err_, char **ret_address,

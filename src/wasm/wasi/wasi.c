@@ -8,7 +8,6 @@
 #include <sys/uio.h>
 
 #include "base/base.h"
-#include "wasm/files/vfs.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"

@@ -16,7 +16,6 @@
 
 struct error;
 struct guest;
-struct vfs;
 struct wasmtime_linker;
 
 enum wasi_errno {
@@ -60,7 +59,7 @@ enum wasi_errno {
 };
 #define WASI_PARK UINT32_MAX
 
-enum { WASI_ARGS_MAX = 9, WASI_IOV_MAX = 1024 };
+enum { WASI_ARGS_MAX = 10, WASI_IOV_MAX = 1024 };
 
 struct wasi_call {
     struct guest *guest;
@@ -76,6 +75,9 @@ struct wasi_strings {
     uint32_t len, count;
 };
 
+/* What reading and writing waits for. */
+enum wasi_waiting { WASI_WAITS_NEVER, WASI_WAITS_FOR_DISK, WASI_WAITS_FOR_PEER };
+
 enum wasi_fd_kind {
     WASI_FD_FREE,
     WASI_FD_CONSOLE,
@@ -90,26 +92,27 @@ struct wasi_fd {
     uint8_t filetype;
     uint16_t flags; /* WASI fdflags */
     bool preopen;
-    int fd; /* of a file or socket; -1 else */
+    uint8_t waits; /* enum wasi_waiting, of a file */
+    int fd;        /* of a file or socket; -1 else. Non-blocking where it waits for a peer */
     uint64_t rights, inheriting;
-    char *path;                  /* of a directory: absolute, in the container; malloced */
-    struct vfs_entries *entries; /* what fd_readdir walks */
+    char *path;                   /* of a directory: absolute, in the container; malloced */
+    struct wasi_listing *listing; /* where fd_readdir is */
 };
 
 struct wasi {
     struct wasi_strings args, env;
     struct wasi_fd *fds;
     uint32_t fd_count;
-    struct vfs *vfs; /* owned */
+    uint64_t files; /* the container's number in the files process */
     struct console console;
 };
 
 /* Listening sockets, before wasi_init(); taken over one after the other: *taken says how many were. */
 int wasi_listen(struct wasi *w, const int *fds, unsigned count, unsigned *taken, struct error *err);
-/* Descriptors 0 to 2 and the preopens: "/" and the mounts that are directories. */
-int wasi_init(struct wasi *w, struct error *err);
-/* Closes the sockets: the guest has ended, and others may want their addresses. */
-void wasi_close_sockets(struct wasi *w);
+/* Descriptors 0 to 2 and the preopens, which are directories of the container's tree, the root ("") first. */
+int wasi_init(struct wasi *w, char *const *preopens, struct error *err);
+/* Closes the guest's descriptors: it has ended. */
+void wasi_end(struct wasi *w);
 void wasi_done(struct wasi *w);
 
 /* Defines all 46 functions in l. */

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "wasm/files/vfs.h"
+#include "wasm/files/request.h"
+#include "wasm/wasi/wasi_dir.h"
 #include "wasm/wasi/wasi_io.h"
 #include "wasm/wasi/wasi_sock.h"
+#include "wasm/worker/disk.h"
 #include "wasm/worker/guest.h"
 
 /* Of a guest: the worker's descriptors are all its guests'. */
@@ -38,7 +40,7 @@ int wasi_fd_new(struct wasi *w, uint32_t *ret)
     return 0;
 }
 
-static int add_preopen(struct wasi *w, const struct vfs_mount *m)
+static int add_preopen(struct wasi *w, const char *name)
 {
     uint32_t i;
     int r = wasi_fd_new(w, &i);
@@ -49,10 +51,10 @@ static int add_preopen(struct wasi *w, const struct vfs_mount *m)
         .filetype = FILETYPE_DIRECTORY,
         .preopen = true,
         .fd = -1,
-        /* what is read-only says so by EROFS: the vfs decides, mount by mount */
+        /* what is read-only says so by EROFS: the files process decides, mount by mount */
         .rights = RIGHTS_DIR,
         .inheriting = RIGHTS_ALL,
-        .path = strdup(m->destination),
+        .path = strdup(name),
     };
     return w->fds[i].path ? 0 : -WASI_NOMEM;
 }
@@ -84,42 +86,40 @@ int wasi_listen(struct wasi *w, const int *fds, unsigned count, unsigned *taken,
     return r;
 }
 
-int wasi_init(struct wasi *w, struct error *err)
+int wasi_init(struct wasi *w, char *const *preopens, struct error *err)
 {
     int r = add_console(w, err);
     if (r < 0)
         return r;
-    for (unsigned i = 0; !r && w->vfs && i < w->vfs->count; i++)
-        if (!w->vfs->mounts[i].file)
-            r = add_preopen(w, &w->vfs->mounts[i]);
+    for (char *const *p = preopens; !r && *p; p++)
+        r = add_preopen(w, *p);
     return r < 0 ? fail(err, ENOMEM, "make the guest's descriptors") : 0;
 }
 
 static void fd_done(struct wasi_fd *f)
 {
-    if (f->kind == WASI_FD_FILE)
-        close_fd(&f->fd);
+    if (f->kind == WASI_FD_FILE && f->waits == WASI_WAITS_FOR_DISK)
+        disk_close(f->fd);
+    else if (f->kind == WASI_FD_FILE)
+        close(f->fd);
     else if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
         wasi_sock_close(f);
     free(f->path);
-    vfs_entries_free(f->entries);
+    wasi_listing_free(f->listing);
     *f = (struct wasi_fd){.fd = -1};
 }
 
-void wasi_close_sockets(struct wasi *w)
-{
-    for (uint32_t i = 0; i < w->fd_count; i++)
-        if (w->fds[i].kind == WASI_FD_SOCKET || w->fds[i].kind == WASI_FD_LISTENER)
-            fd_done(&w->fds[i]);
-}
-
-void wasi_done(struct wasi *w)
+void wasi_end(struct wasi *w)
 {
     for (uint32_t i = 0; i < w->fd_count; i++)
         fd_done(&w->fds[i]);
     free(take_ptr(&w->fds));
     w->fd_count = 0;
-    vfs_free(take_ptr(&w->vfs));
+}
+
+void wasi_done(struct wasi *w)
+{
+    wasi_end(w);
     console_done(&w->console);
     free(take_ptr(&w->args.data));
     free(take_ptr(&w->env.data));
@@ -162,21 +162,11 @@ uint8_t wasi_filetype(uint32_t mode)
     }
 }
 
-static uint64_t ns_of(struct timespec t)
+uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct files_stat *st)
 {
-    return (uint64_t)(t.tv_sec * NSEC_PER_SEC + t.tv_nsec);
-}
-
-uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct stat *st)
-{
-    uint64_t v[8] = {st->st_dev,
-                     st->st_ino,
-                     wasi_filetype(st->st_mode),
-                     st->st_nlink,
-                     (uint64_t)st->st_size,
-                     ns_of(st->st_atim),
-                     ns_of(st->st_mtim),
-                     ns_of(st->st_ctim)};
+    uint64_t v[8] = {st->dev,   st->ino,  wasi_filetype((uint32_t)st->mode),
+                     st->nlink, st->size, st->atime,
+                     st->mtime, st->ctime};
     void *p = wasi_bytes(c, at, sizeof v);
     if (!p)
         return WASI_FAULT;
@@ -199,12 +189,6 @@ uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint64_t flags, struct timespe
                                          (long)(values[i] % NSEC_PER_SEC)};
     }
     return WASI_SUCCESS;
-}
-
-int wasi_open_flags(uint32_t fdflags)
-{
-    return (fdflags & FDFLAG_APPEND ? O_APPEND : 0) | (fdflags & FDFLAG_DSYNC ? O_DSYNC : 0) |
-           (fdflags & (FDFLAG_RSYNC | FDFLAG_SYNC) ? O_SYNC : 0);
 }
 
 static uint32_t fd_close(struct wasi_call *c)
@@ -254,7 +238,9 @@ static uint32_t fd_fdstat_set_flags(struct wasi_call *c)
         return WASI_INVAL;
     if (flags & (FDFLAG_DSYNC | FDFLAG_RSYNC | FDFLAG_SYNC) & ~(uint32_t)f->flags)
         return WASI_NOTSUP; /* Linux cannot change these on an open file */
-    if (f->kind == WASI_FD_FILE && fcntl(f->fd, F_SETFL, flags & FDFLAG_APPEND ? O_APPEND : 0) < 0)
+    /* a FIFO stays what it is, O_NONBLOCK: the guest is parked, not the thread */
+    if (f->kind == WASI_FD_FILE && f->waits != WASI_WAITS_FOR_PEER &&
+        fcntl(f->fd, F_SETFL, flags & FDFLAG_APPEND ? O_APPEND : 0) < 0)
         return wasi_errno_of(errno);
     f->flags = (uint16_t)flags;
     return WASI_SUCCESS;
@@ -277,32 +263,39 @@ static uint32_t fd_filestat_get(struct wasi_call *c)
 {
     uint32_t r;
     struct stat st = {.st_mode = S_IFCHR};
+    struct files_stat out;
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FREE, RIGHT_FD_FILESTAT_GET, &r);
     if (!f)
         return r;
     if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
         st.st_mode = S_IFSOCK;
     if (f->kind == WASI_FD_DIR) {
-        auto(vfs_node) struct vfs_node n = {0};
-        int e = vfs_lookup(c->guest->wasi.vfs, f->path, ".", false, &n);
-        if (e < 0)
-            return wasi_errno_of(e);
-        st = n.st;
-    } else if (f->kind == WASI_FD_FILE && fstat(f->fd, &st) < 0) {
-        return wasi_errno_of(errno);
+        struct files_request q = {.op = FILES_STAT, .base = f->path, .path = "."};
+        return c->resumed ? wasi_stat_answer(c, c->args[1]) : wasi_ask(c, &q);
     }
-    return wasi_store_stat(c, c->args[1], &st);
+    if (f->kind == WASI_FD_FILE && fstat(f->fd, &st) < 0)
+        return wasi_errno_of(errno);
+    files_stat_from(&out, &st);
+    return wasi_store_stat(c, c->args[1], &out);
+}
+
+/* Has the disk's threads do op on the file. */
+static uint32_t do_on_disk(struct wasi_call *c, const struct wasi_fd *f, const struct disk_op *op)
+{
+    if (c->resumed)
+        return wasi_answer(c, NULL);
+    int e = disk_do(c->guest, f->fd, op, NULL);
+    return e < 0 ? wasi_errno_of(e) : wasi_park(c->guest);
 }
 
 static uint32_t fd_filestat_set_size(struct wasi_call *c)
 {
     uint32_t r;
+    struct disk_op op = {.kind = DISK_TRUNCATE, .length = (int64_t)c->args[1]};
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FILE, RIGHT_FD_FILESTAT_SET_SIZE, &r);
     if (!f)
         return r;
-    if (c->args[1] > INT64_MAX)
-        return WASI_INVAL;
-    return ftruncate(f->fd, (off_t)c->args[1]) < 0 ? wasi_errno_of(errno) : WASI_SUCCESS;
+    return c->args[1] > INT64_MAX ? WASI_INVAL : do_on_disk(c, f, &op);
 }
 
 static uint32_t fd_filestat_set_times(struct wasi_call *c)
@@ -314,57 +307,64 @@ static uint32_t fd_filestat_set_times(struct wasi_call *c)
         r = wasi_times(c->args[1], c->args[2], c->args[3], times);
     if (r)
         return r;
+    struct disk_op op = {.kind = DISK_TIMES, .times = {times[0], times[1]}};
     if (f->kind == WASI_FD_FILE)
-        return futimens(f->fd, times) < 0 ? wasi_errno_of(errno) : WASI_SUCCESS;
+        return do_on_disk(c, f, &op);
     if (f->kind != WASI_FD_DIR)
         return WASI_INVAL;
-    auto(vfs_node) struct vfs_node n = {0};
-    int e = vfs_lookup(c->guest->wasi.vfs, f->path, ".", false, &n);
-    if (!e)
-        e = vfs_utimes(c->guest->wasi.vfs, &n, times);
-    return wasi_errno_of(e);
+    struct files_request q = {
+        .op = FILES_UTIMES, .base = f->path, .path = ".", .times = {times[0], times[1]}};
+    return c->resumed ? wasi_answer(c, NULL) : wasi_ask(c, &q);
 }
 
 static uint32_t fd_advise(struct wasi_call *c)
 {
     uint32_t r;
+    struct disk_op op = {.kind = DISK_ADVISE,
+                         .offset = (int64_t)c->args[1],
+                         .length = (int64_t)c->args[2],
+                         .advice = (int)c->args[3]}; /* WASI's are Linux' */
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FILE, RIGHT_FD_ADVISE, &r);
     if (!f)
         return r;
-    if (c->args[3] > 5)
+    if (c->args[3] > 5 || c->args[1] > INT64_MAX || c->args[2] > INT64_MAX)
         return WASI_INVAL;
-    return wasi_errno_of(
-        posix_fadvise(f->fd, (off_t)c->args[1], (off_t)c->args[2], (int)c->args[3]));
+    return do_on_disk(c, f, &op);
 }
 
 static uint32_t fd_allocate(struct wasi_call *c)
 {
     uint32_t r;
+    struct disk_op op = {
+        .kind = DISK_ALLOCATE, .offset = (int64_t)c->args[1], .length = (int64_t)c->args[2]};
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FILE, RIGHT_FD_ALLOCATE, &r);
     if (!f)
         return r;
-    return wasi_errno_of(posix_fallocate(f->fd, (off_t)c->args[1], (off_t)c->args[2]));
+    if (c->args[1] > INT64_MAX || c->args[2] > INT64_MAX)
+        return WASI_INVAL;
+    return do_on_disk(c, f, &op);
 }
 
-static uint32_t sync_with(struct wasi_call *c, uint64_t right, int (*sync)(int fd))
+static uint32_t sync_with(struct wasi_call *c, uint64_t right, enum disk_kind kind)
 {
     uint32_t r;
+    struct disk_op op = {.kind = kind};
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FREE, right, &r);
     if (!f)
         return r;
     if (f->kind != WASI_FD_FILE)
         return f->kind == WASI_FD_DIR ? WASI_SUCCESS : WASI_INVAL;
-    return sync(f->fd) < 0 ? wasi_errno_of(errno) : WASI_SUCCESS;
+    return do_on_disk(c, f, &op);
 }
 
 static uint32_t fd_datasync(struct wasi_call *c)
 {
-    return sync_with(c, RIGHT_FD_DATASYNC, fdatasync);
+    return sync_with(c, RIGHT_FD_DATASYNC, DISK_DATASYNC);
 }
 
 static uint32_t fd_sync(struct wasi_call *c)
 {
-    return sync_with(c, RIGHT_FD_SYNC, fsync);
+    return sync_with(c, RIGHT_FD_SYNC, DISK_SYNC);
 }
 
 static struct wasi_fd *get_preopen(struct wasi_call *c, uint32_t *r)
@@ -411,25 +411,25 @@ static uint32_t fd_prestat_dir_name(struct wasi_call *c)
 }
 
 const struct wasi_entry wasi_fd_entries[] = {
-    {.name = "fd_advise", .params = "illi", .fn = fd_advise},
-    {.name = "fd_allocate", .params = "ill", .fn = fd_allocate},
+    {.name = "fd_advise", .params = "illi", .fn = fd_advise, .parks = true},
+    {.name = "fd_allocate", .params = "ill", .fn = fd_allocate, .parks = true},
     {.name = "fd_close", .params = "i", .fn = fd_close},
-    {.name = "fd_datasync", .params = "i", .fn = fd_datasync},
+    {.name = "fd_datasync", .params = "i", .fn = fd_datasync, .parks = true},
     {.name = "fd_fdstat_get", .params = "ii", .fn = fd_fdstat_get},
     {.name = "fd_fdstat_set_flags", .params = "ii", .fn = fd_fdstat_set_flags},
     {.name = "fd_fdstat_set_rights", .params = "ill", .fn = fd_fdstat_set_rights},
-    {.name = "fd_filestat_get", .params = "ii", .fn = fd_filestat_get},
-    {.name = "fd_filestat_set_size", .params = "il", .fn = fd_filestat_set_size},
-    {.name = "fd_filestat_set_times", .params = "illi", .fn = fd_filestat_set_times},
-    {.name = "fd_pread", .params = "iiili", .fn = wasi_fd_pread},
+    {.name = "fd_filestat_get", .params = "ii", .fn = fd_filestat_get, .parks = true},
+    {.name = "fd_filestat_set_size", .params = "il", .fn = fd_filestat_set_size, .parks = true},
+    {.name = "fd_filestat_set_times", .params = "illi", .fn = fd_filestat_set_times, .parks = true},
+    {.name = "fd_pread", .params = "iiili", .fn = wasi_fd_pread, .parks = true},
     {.name = "fd_prestat_get", .params = "ii", .fn = fd_prestat_get},
     {.name = "fd_prestat_dir_name", .params = "iii", .fn = fd_prestat_dir_name},
-    {.name = "fd_pwrite", .params = "iiili", .fn = wasi_fd_pwrite},
+    {.name = "fd_pwrite", .params = "iiili", .fn = wasi_fd_pwrite, .parks = true},
     {.name = "fd_read", .params = "iiii", .fn = wasi_fd_read, .parks = true},
-    {.name = "fd_readdir", .params = "iiili", .fn = wasi_fd_readdir},
+    {.name = "fd_readdir", .params = "iiili", .fn = wasi_fd_readdir, .parks = true},
     {.name = "fd_renumber", .params = "ii", .fn = fd_renumber},
     {.name = "fd_seek", .params = "ilii", .fn = wasi_fd_seek},
-    {.name = "fd_sync", .params = "i", .fn = fd_sync},
+    {.name = "fd_sync", .params = "i", .fn = fd_sync, .parks = true},
     {.name = "fd_tell", .params = "ii", .fn = wasi_fd_tell},
     {.name = "fd_write", .params = "iiii", .fn = wasi_fd_write, .parks = true},
     {0},

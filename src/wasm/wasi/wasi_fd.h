@@ -75,10 +75,17 @@ enum {
     FILETYPE_SYMLINK,
 };
 
-struct stat;
+struct files_request;
+struct files_stat;
+struct job;
 uint8_t wasi_filetype(uint32_t mode);
-uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct stat *st);
+uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct files_stat *st);
+/* Sends the request: WASI_PARK, or why not. */
+uint32_t wasi_ask(struct wasi_call *c, struct files_request *r);
+/* What the guest waited for, in a resumed call: WASI_PARK where it is not there yet, the failure, or WASI_SUCCESS and the job, the
+ * caller's to free (ret may be NULL). */
+uint32_t wasi_answer(struct wasi_call *c, struct job **ret);
+/* The same of FILES_STAT, stored at. */
+uint32_t wasi_stat_answer(struct wasi_call *c, uint64_t at);
 /* WASI's times and flags as utimensat(2) wants them; WASI_INVAL where both of a pair or unknown flags are set. */
 uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint64_t flags, struct timespec times[2]);
-/* fdflags as open(2)'s. */
-int wasi_open_flags(uint32_t fdflags);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "wasm/wasi/wasi.h"
@@ -66,11 +68,22 @@ static void tell(struct answer *a, const struct subscription *s, uint32_t error,
 /* The host descriptor that stands for it, or -1 where it is always ready. */
 static int host_fd(const struct guest *g, const struct wasi_fd *f, uint32_t id)
 {
-    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER)
+    if (f->kind == WASI_FD_SOCKET || f->kind == WASI_FD_LISTENER ||
+        (f->kind == WASI_FD_FILE && f->waits == WASI_WAITS_FOR_PEER))
         return f->fd;
     if (f->kind != WASI_FD_CONSOLE)
         return -1;
     return g->wasi.console.fifo[id < 3 ? id : 1];
+}
+
+/* What is ready of a file that is always so: what is left to read; of the rest no number is known. */
+static uint64_t bytes_of(const struct wasi_fd *f, uint8_t tag)
+{
+    struct stat st;
+    if (f->kind != WASI_FD_FILE || tag != TAG_READ || fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return 1;
+    off_t at = lseek(f->fd, 0, SEEK_CUR);
+    return at < st.st_size ? (uint64_t)(st.st_size - at) : 0;
 }
 
 static void check_fd(struct wasi_call *c, const struct subscription *s, struct answer *a)
@@ -83,7 +96,7 @@ static void check_fd(struct wasi_call *c, const struct subscription *s, struct a
     }
     int fd = host_fd(c->guest, f, s->id), bytes = 0;
     if (fd < 0) {
-        tell(a, s, WASI_SUCCESS, 1, false);
+        tell(a, s, WASI_SUCCESS, bytes_of(f, s->tag), false);
         return;
     }
     struct pollfd p = {.fd = fd, .events = s->tag == TAG_READ ? POLLIN : POLLOUT};
@@ -110,8 +123,7 @@ static void want(struct guest *g, int fd, uint32_t events)
 static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count, int64_t now)
 {
     struct guest *g = c->guest;
-    g->wait.deadline = INT64_MAX;
-    g->wait.count = 0;
+    wasi_park(g);
     for (uint32_t i = 0; i < count; i++) {
         struct subscription s = subscription_at(in + (size_t)SUBSCRIPTION * i);
         if (s.tag == TAG_CLOCK) {
@@ -162,9 +174,9 @@ static uint32_t sched_yield_(struct wasi_call *c)
 {
     if (c->resumed)
         return WASI_SUCCESS;
+    uint32_t r = wasi_park(c->guest);
     c->guest->wait.deadline = 0;
-    c->guest->wait.count = 0;
-    return WASI_PARK;
+    return r;
 }
 
 const struct wasi_entry wasi_poll_entries[] = {

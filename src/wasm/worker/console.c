@@ -2,17 +2,19 @@
 #include "wasm/worker/console.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/wire_create.h"
+#include "wasm/worker/ask.h"
+#include "wasm/worker/guest.h"
+#include "wasm/worker/job.h"
 #include "wasm/worker/sched.h"
 
 struct attachment {
@@ -26,41 +28,44 @@ struct attachment {
 /* Guards every console's list and what is in it: attaching is rare. */
 static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static bool is_fifo_path(const char *address)
+void console_init(struct console *c, struct guest *g, uint64_t files, unsigned streams)
 {
-    return address[0] == '/';
+    *c = (struct console){.files = files, .streams = (uint8_t)streams, .fifo = {-1, -1, -1}};
+    outbox_begin(&c->log, g);
 }
 
-static int open_fifo(const char *path, bool reads, int *ret, struct error *err)
+/* The answer to the request for the next FIFO. The guest goes on without one that cannot be opened: it was there when the
+ * container was made. */
+static void take_fifo(struct console *c, struct job *j)
 {
-    int fd = open(path, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 && errno == ENXIO) /* no reader yet: hold both ends, as shims do */
-        fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return fail(err, errno, "open '%s' for the container's %s", path,
-                    reads ? "input" : "output");
-    *ret = fd;
-    return 0;
+    if (j->code < 0)
+        diag_warning("open FIFO %u of a container: %s", c->opened, strerror((int)-j->code));
+    c->fifo[c->opened++] = take_fd(&j->fd);
 }
 
-int console_init(struct console *c, const char *in, const char *out, const char *err_,
-                 struct error *err)
+bool console_opened(struct console *c, struct guest *g)
 {
-    *c = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
-    const char *addresses[] = {in, out, err_};
-    struct log_target target = {0};
-    int r = 0;
-    for (int i = 0; !r && i < 3; i++)
-        if (is_fifo_path(addresses[i]))
-            r = open_fifo(addresses[i], i == 0, &c->fifo[i], err);
-    if (!r && *out && !is_fifo_path(out)) {
-        r = log_target_parse(out, &target, err);
-        if (!r && target.format != LOG_NONE)
-            r = log_writer_init(&c->log, &target, err);
+    while (c->opened < 3) {
+        if (!(c->streams >> c->opened & 1)) {
+            c->opened++;
+            continue;
+        }
+        if (g->job) {
+            auto(job) struct job *j = job_take(g);
+            if (!j)
+                return false;
+            take_fifo(c, j);
+            continue;
+        }
+        struct files_request r = {.op = FILES_STDIO, .stage = c->opened};
+        if (ask_files(g, &r) < 0) {
+            c->opened++;
+            continue;
+        }
+        wasi_park(g);
+        return false;
     }
-    if (r < 0)
-        console_done(c);
-    return r;
+    return true;
 }
 
 static void detach(struct attachment *a)
@@ -83,14 +88,16 @@ void console_hang_up(struct console *c)
     pthread_mutex_unlock(&attach_lock);
 }
 
+static void close_fifos(struct console *c)
+{
+    for (int i = 0; i < 3; i++)
+        close_fd(&c->fifo[i]);
+}
+
 void console_done(struct console *c)
 {
     console_hang_up(c);
-    for (int i = 0; i < 3; i++)
-        close_fd(&c->fifo[i]);
-    if (c->log.target.format != LOG_NONE)
-        log_writer_done(&c->log);
-    c->log = (struct log_writer){.fd = -1};
+    close_fifos(c);
 }
 
 /* Sends what is waiting; false where the reader is gone. */
@@ -131,48 +138,60 @@ static void to_attached(struct console *c, int fd, const void *data, size_t len)
 
 ssize_t console_write(struct console *c, int fd, const void *data, size_t len)
 {
+    ssize_t n = (ssize_t)len;
     if (c->fifo[fd] >= 0) {
-        ssize_t n = write(c->fifo[fd], data, len);
-        if (n < 0)
-            return -errno;
-        len = (size_t)n;
-    } else if (c->log.target.format != LOG_NONE) {
-        struct error err = {0};
-        if (log_writer_write(&c->log, fd == 1 ? LOG_STDOUT : LOG_STDERR, data, len, clock_wall_ns(),
-                             &err) < 0)
-            diag_warning("%s", err.message); /* the program goes on: its log is not its business */
+        n = fifo_write(c->fifo[fd], data, len);
+    } else if (c->streams & WIRE_LOG) {
+        n = outbox_write(&c->log, c->files, fd == 1 ? RECORD_OUT : RECORD_ERR, data, len);
     }
-    if (__atomic_load_n(&c->attached, __ATOMIC_RELAXED))
-        to_attached(c, fd, data, len);
-    return (ssize_t)len;
+    if (n > 0 && __atomic_load_n(&c->attached, __ATOMIC_RELAXED))
+        to_attached(c, fd, data, (size_t)n);
+    return n;
 }
 
-ssize_t console_read(struct console *c, void *data, size_t len)
+void console_last_words(struct console *c, const char *text)
 {
-    if (c->fifo[0] < 0 || c->in_closed)
-        return 0;
-    ssize_t n = read(c->fifo[0], data, len);
+    auto(buffer) struct buffer line = {0};
+    if (buffer_printf(&line, "%s\n", text) < 0)
+        return;
+    if (c->fifo[2] < 0 && c->streams & WIRE_LOG)
+        outbox_force(&c->log, c->files, RECORD_ERR, line.data, line.len);
+    else
+        console_write(c, 2, line.data, line.len);
+}
+
+ssize_t fifo_write(int fd, const void *data, size_t len)
+{
+    ssize_t n = write(fd, data, len);
+    return n < 0 ? -errno : n;
+}
+
+ssize_t fifo_read(int fd, void *data, size_t len)
+{
+    ssize_t n = read(fd, data, len);
     if (n < 0)
         return -errno;
     /* nothing, and no writer ever came: not the end yet (fifo(7) has HUP only after one has left) */
-    struct pollfd p = {.fd = c->fifo[0], .events = POLLIN};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     if (n == 0 && len && poll(&p, 1, 0) == 0)
         return -EAGAIN;
     return n;
 }
 
-void console_rest(struct console *c)
+ssize_t console_read(struct console *c, void *data, size_t len)
 {
-    if (c->log.target.format != LOG_NONE)
-        log_writer_rest(&c->log);
+    return c->fifo[0] < 0 || c->in_closed ? 0 : fifo_read(c->fifo[0], data, len);
 }
 
-void console_flush(struct console *c)
+void console_end(struct console *c)
 {
-    if (c->log.target.format != LOG_NONE)
-        log_writer_flush(&c->log, clock_wall_ns(), NULL);
-    for (int i = 0; i < 3; i++)
-        close_fd(&c->fifo[i]);
+    outbox_end(&c->log, c->files);
+    close_fifos(c);
+}
+
+bool console_written(const struct console *c)
+{
+    return outbox_written(&c->log);
 }
 
 static void attachment_ready(struct sched_watch *w, uint32_t events)

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "wasm/worker/busy.h"
 #include "wasm/worker/hibernate.h"
+#include "wasm/worker/job.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
@@ -93,13 +94,9 @@ enum guest_turn guest_run(struct guest *g, int64_t until)
 {
     if (atomic_load(&g->yield))
         return GUEST_TURN_YIELD;
-    if (atomic_exchange(&g->reopen_log, false))
-        log_writer_reopen(&g->wasi.console.log, NULL);
     if (atomic_exchange(&g->new_limits, false) && g->store)
         apply_limits(g);
-    enum guest_turn t = turn(g, until);
-    if (t == GUEST_TURN_PARK)
-        console_rest(&g->wasi.console);
+    enum guest_turn t = console_opened(&g->wasi.console, g) ? turn(g, until) : GUEST_TURN_PARK;
     return t;
 }
 
@@ -117,8 +114,7 @@ static void tell(struct guest *g, char *message)
     g->message = message;
     if (!message)
         return;
-    console_write(&g->wasi.console, 2, g->message, strlen(g->message));
-    console_write(&g->wasi.console, 2, "\n", 1);
+    console_last_words(&g->wasi.console, g->message);
 }
 
 static char *describe(struct guest *g)
@@ -164,9 +160,9 @@ void guest_end(struct guest *g, int signal)
         tell(g, describe(g));
     }
     drop(g);
-    wasi_close_sockets(&g->wasi);
-    console_flush(&g->wasi.console);
-    console_rest(&g->wasi.console);
+    job_drop(g);
+    wasi_end(&g->wasi);
+    console_end(&g->wasi.console);
     g->exited_ns = clock_wall_ns();
     atomic_store(&g->memory, 0);
 }
@@ -175,6 +171,7 @@ void guest_done(struct guest *g)
 {
     drop(g);
     sched_leave(g);
+    job_drop(g);
     wasi_done(&g->wasi);
     module_put(take_ptr(&g->module));
     free(take_ptr(&g->message));

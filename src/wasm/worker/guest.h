@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "log/log.h"
 #include "wasm/wasi/wasi.h"
 #include "wasm/worker/fair.h"
 #include "wasm/worker/runtime.h"
@@ -20,6 +19,7 @@
 #include "wasm/worker/wasmtime.h"
 
 struct error;
+struct job;
 struct module;
 
 enum guest_state { /* what leads from one to another: sched.h */
@@ -42,14 +42,13 @@ struct guest_limits {
 
 struct guest {
     enum guest_state state;
-    bool paused, stopped;  /* held by a pause, by SIGSTOP */
-    uint8_t slow;          /* its turns do not end: so many must before it is as others */
-    _Atomic uint8_t limit; /* enum guest_limit: which one it is killed for */
-    _Atomic bool yield;    /* its turn is to end */
-    bool exited;           /* by proc_exit or proc_raise */
-    bool parking;          /* a host call asks to be parked as wait says */
-    _Atomic uint8_t kill;  /* the signal that ends it; 0 for none */
-    _Atomic bool reopen_log;
+    bool paused, stopped;    /* held by a pause, by SIGSTOP */
+    uint8_t slow;            /* its turns do not end: so many must before it is as others */
+    _Atomic uint8_t limit;   /* enum guest_limit: which one it is killed for */
+    _Atomic bool yield;      /* its turn is to end */
+    bool exited;             /* by proc_exit or proc_raise */
+    bool parking;            /* a host call asks to be parked as wait says */
+    _Atomic uint8_t kill;    /* the signal that ends it; 0 for none */
     _Atomic bool new_limits; /* the store has others yet */
     uint32_t exit_status;
     struct sched_timer timer; /* while it is PARKED or THROTTLED */
@@ -64,6 +63,8 @@ struct guest {
         unsigned count;
     } wait;
     struct wasi_call call; /* the parked one */
+    struct job *job;       /* what it waits for; job.h */
+    size_t progress;       /* of the parked call: bytes that are done */
 
     struct module *module;
     struct wasmtime_store *store;
@@ -74,6 +75,7 @@ struct guest {
     uint8_t phase;
     bool instantiated;
     bool counted; /* among the busy ones */
+    bool woken;   /* while it was not parked: sched_wake() */
     bool due;     /* its wait ended while it was RESTING */
     int64_t parked_ns;
     struct runtime_space space;
@@ -93,11 +95,19 @@ struct guest {
 
 enum guest_turn { GUEST_TURN_DONE, GUEST_TURN_YIELD, GUEST_TURN_PARK };
 
+/* The host call parks g until it is woken; for a descriptor or a deadline, its wait is filled after this. */
+static inline uint32_t wasi_park(struct guest *g)
+{
+    g->wait.deadline = INT64_MAX;
+    g->wait.count = 0;
+    return WASI_PARK;
+}
+
 /* Runs it until then (clock_mono_ns), or until it is to yield. The caller holds it (RUNNING). */
 enum guest_turn guest_run(struct guest *g, int64_t until);
 /* Marks it to be killed for having reached limit, unless it is being killed already. */
 void guest_limit(struct guest *g, enum guest_limit limit);
-/* Ends it: describes why, flushes its log, gives its memory back. signal: what killed it, 0 where it is done. */
+/* Ends it: describes why, ends its log, gives its memory back. signal: what killed it, 0 where it is done. */
 void guest_end(struct guest *g, int signal);
 /* Frees what it has; it never ran, or has ended. */
 void guest_done(struct guest *g);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "wasm/files/vfs.h"
 #include "wasm/wire_create.h"
 #include "wasm/worker/busy.h"
 #include "wasm/worker/entry.h"
@@ -120,27 +119,6 @@ static int pack(char *const *v, struct wasi_strings *ret)
     return ret->data ? 0 : -ENOMEM;
 }
 
-static int make_vfs(const struct wire_create *c, struct vfs **ret, struct error *err)
-{
-    auto(vfs) struct vfs *v = vfs_new();
-    if (!v)
-        return fail(err, ENOMEM, "make the container's file tree");
-    for (size_t i = 0; i < c->mount_count; i++) {
-        const struct wire_mount *m = &c->mounts[i];
-        struct vfs_mount_spec spec = {.destination = m->destination,
-                                      .layers = m->layers,
-                                      .upper = *m->upper ? m->upper : NULL,
-                                      .work = *m->work ? m->work : NULL,
-                                      .opaque = m->opaque,
-                                      .read_only = m->read_only};
-        int r = vfs_add(v, &spec, err);
-        if (r < 0)
-            return r;
-    }
-    *ret = take_ptr(&v);
-    return 0;
-}
-
 static int count_busy(struct held *h, const struct wire_create *c, struct error *err)
 {
     if (c->module.profile != WASM_BUSY)
@@ -199,14 +177,10 @@ static int fill(struct held *h, const struct wire_create *c, struct sockets *soc
         return fail_plain(
             err, ENOMEM, "the module needs %llu bytes of memory to start, and its limit is %llu",
             (unsigned long long)g->module->memory_minimum, (unsigned long long)c->limits.memory);
-    r = make_vfs(c, &g->wasi.vfs, err);
-    if (r < 0)
-        return r;
+    g->wasi.files = c->files;
+    console_init(&g->wasi.console, g, c->files, c->streams);
     r = wasi_listen(&g->wasi, sockets->fds, c->sockets, &sockets->taken, err);
-    if (!r)
-        r = wasi_init(&g->wasi, err);
-    /* the last, so that no log is made for what cannot run */
-    return r < 0 ? r : console_init(&g->wasi.console, c->in, c->out, c->err, err);
+    return r < 0 ? r : wasi_init(&g->wasi, c->preopens, err);
 }
 
 static struct held *held_new(struct held_pod *pod)
@@ -217,7 +191,7 @@ static struct held *held_new(struct held_pod *pod)
     h->pod = pod;
     h->guest.owner = h;
     h->guest.wait.deadline = INT64_MAX;
-    h->guest.wasi.console = (struct console){.fifo = {-1, -1, -1}, .log = {.fd = -1}};
+    console_init(&h->guest.wasi.console, &h->guest, 0, 0);
     list_init(&h->guest.link);
     list_init(&h->link);
     return h;
@@ -311,27 +285,6 @@ int held_close_stdin(struct held *h)
     if (!sched_with(&h->guest, close_stdin, NULL))
         close_stdin(&h->guest, NULL);
     return 0;
-}
-
-struct reopening {
-    int result;
-    struct error *err;
-};
-
-static void reopen(struct guest *g, void *arg)
-{
-    struct reopening *r = arg;
-    if (g->wasi.console.log.target.format != LOG_NONE)
-        r->result = log_writer_reopen(&g->wasi.console.log, r->err);
-    console_rest(&g->wasi.console);
-}
-
-int held_reopen_log(struct held *h, struct error *err)
-{
-    struct reopening r = {.err = err};
-    if (!sched_with(&h->guest, reopen, &r))
-        atomic_store(&h->guest.reopen_log, true); /* at its next turn, 2 ms from now at most */
-    return r.result;
 }
 
 /* Attach */

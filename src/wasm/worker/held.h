@@ -24,7 +24,8 @@ struct held {
     struct list link;
     void *record;
     size_t record_len;
-    bool told;    /* guest_ended has been: its end is known */
+    bool told;    /* its end is known: its log is written, and the supervisor has been told */
+    int64_t wait; /* until when its end waits for its log (clock_mono_ns); 0: it does not */
     bool removed; /* goes as soon as it has ended */
 };
 
@@ -39,7 +40,6 @@ struct held *held_find(const char *id); /* NULL where there is none */
 int held_update(struct held *h, struct wire_reader *r, struct error *err);
 int held_start(struct held *h, struct error *err);
 int held_close_stdin(struct held *h);
-int held_reopen_log(struct held *h, struct error *err);
 /* Takes it away; one that runs is killed first. */
 void held_remove(struct held *h);
 void held_free(struct held *h);

@@ -140,6 +140,16 @@ static void wait_ended(struct guest *g)
         sched_make_ready(g, true);
 }
 
+void sched_wake(struct guest *g)
+{
+    pthread_mutex_lock(&sched.lock);
+    if (g->state == GUEST_PARKED || g->state == GUEST_RESTING)
+        wait_ended(g);
+    else
+        g->woken = true;
+    pthread_mutex_unlock(&sched.lock);
+}
+
 static void guest_ready(struct sched_watch *w, uint32_t events)
 {
     (void)events;
@@ -153,7 +163,8 @@ static void guest_ready(struct sched_watch *w, uint32_t events)
 
 void sched_park(struct guest *g)
 {
-    bool ready = g->wait.deadline <= clock_mono_ns();
+    bool ready = g->woken || g->wait.deadline <= clock_mono_ns();
+    g->woken = false;
     for (unsigned i = 0; i < g->wait.count; i++) {
         struct sched_watch *w = &g->wait.fds[i];
         struct epoll_event e = {.events = w->events | EPOLLONESHOT, .data.ptr = w};

@@ -79,6 +79,9 @@ void sched_start(struct guest *g);
 /* Ends one that has not ended, by signal; one that runs on another thread ends within a tick and is then told by ended().
  * True where it has ended at once. Control thread. */
 bool sched_kill(struct guest *g, int signal);
+/* What g waits for beside its deadline and descriptors has come: it runs, or will not be parked the next time. Any thread, while
+ * g is not freed. */
+void sched_wake(struct guest *g);
 /* Pausing and SIGSTOP are two holds: it goes on when neither is there. One that runs stops at once, unless it is in a bulk
  * memory operation. */
 enum sched_hold { SCHED_PAUSED = 1, SCHED_STOPPED = 2 };

@@ -13,6 +13,8 @@
 
 #include "base/base.h"
 #include "wasm/wire.h"
+#include "wasm/worker/ask.h"
+#include "wasm/worker/disk.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
 #include "wasm/worker/hibernate.h"
@@ -20,7 +22,13 @@
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
-enum { READ_SIZE = 64 << 10, HELLO_WAIT_S = 30, OUT_KEPT = 1 << 20, RECEIVED_MAX = 16 };
+enum {
+    READ_SIZE = 64 << 10,
+    HELLO_WAIT_S = 30,
+    LOG_WAIT_S = 5,
+    OUT_KEPT = 1 << 20,
+    RECEIVED_MAX = 16
+};
 enum { HEAP_STEP = 1 << 20, HEAP_SPARE = 16 << 20 };
 
 struct connection {
@@ -36,10 +44,11 @@ static struct {
     struct sched_watch listener;
     struct connection *supervisor; /* NULL while there is none */
     unsigned supervisors;          /* so far */
+    struct list ending;            /* guests that have ended, and whose log is not written yet */
     const char *key;
     pid_t pid;
     bool retired, seen_supervisor;
-} worker;
+} worker = {.ending = LIST_INIT(worker.ending)};
 
 /* Connections */
 
@@ -96,9 +105,9 @@ static void put_exit(struct held *h)
     wire_end(&w);
 }
 
-static void guest_ended(struct guest *g)
+static void tell_end(struct held *h)
 {
-    struct held *h = g->owner;
+    struct guest *g = &h->guest;
     h->told = true;
     console_hang_up(&g->wasi.console);
     if (h->removed) {
@@ -108,6 +117,41 @@ static void guest_ended(struct guest *g)
     put_exit(h);
     if (worker.supervisor && !connection_flush(worker.supervisor))
         connection_close(worker.supervisor);
+}
+
+/* Its last words come before its end. */
+static void guest_ended(struct guest *g)
+{
+    struct held *h = g->owner;
+    if (console_written(&g->wasi.console)) {
+        tell_end(h);
+        return;
+    }
+    h->wait = clock_mono_ns() + LOG_WAIT_S * NSEC_PER_SEC;
+    list_append(&worker.ending, &g->link);
+}
+
+/* Tells of those whose log is written, or has had its time. */
+static void tell_ending(void)
+{
+    struct guest *g;
+    int64_t now = clock_mono_ns();
+    list_each(g, &worker.ending, link)
+    {
+        struct held *h = g->owner;
+        if (h->wait > now && !console_written(&g->wasi.console))
+            continue;
+        list_remove(&g->link);
+        tell_end(h);
+    }
+}
+
+/* When the next one has had its time. */
+static int64_t next_ending(void)
+{
+    struct guest *first = list_first(&worker.ending, struct guest, link);
+    const struct held *h = first ? first->owner : NULL;
+    return h ? h->wait : INT64_MAX;
 }
 
 /* Requests */
@@ -131,6 +175,7 @@ static void put_item(struct buffer *out, uint32_t tag, const struct held *h)
     wire_put_number(&w, h->guest.exit_status);
     wire_put_number(&w, h->guest.paused);
     wire_put_text(&w, h->told ? h->guest.message : "");
+    wire_put_number(&w, (int64_t)h->guest.wasi.files);
     wire_end(&w);
 }
 
@@ -270,8 +315,6 @@ static int serve_held(struct wire_reader *r, struct error *err)
         return held_update(h, r, err);
     case WIRE_CLOSE_STDIN:
         return held_close_stdin(h);
-    case WIRE_REOPEN_LOG:
-        return held_reopen_log(h, err);
     case WIRE_ATTACH: {
         const char *token = wire_text(r);
         return held_expect_attach(h, token, (unsigned)wire_number(r), err);
@@ -459,13 +502,26 @@ int worker_run(const struct worker_options *options, struct error *err)
     r = sched_watch_add(&worker.listener);
     if (r < 0)
         return fail(err, r, "serve the worker's socket");
+    r = ask_init(options->requests, err);
+    if (!r)
+        r = outbox_init(options->records, tell_ending, err);
+    if (!r)
+        r = disk_init(err);
+    if (r < 0)
+        return r;
     int64_t born = clock_mono_ns();
     for (;;) {
         bool wanted = worker.supervisor ? !worker.retired
                                         : !worker.seen_supervisor &&
                                               clock_mono_ns() - born < HELLO_WAIT_S * NSEC_PER_SEC;
-        if (!wanted && held_nothing())
+        if (!wanted && held_nothing() && list_empty(&worker.ending)) {
+            outbox_drain();
             return 0;
-        sched_turn(HELLO_WAIT_S * NSEC_PER_SEC);
+        }
+        int64_t left = next_ending() - clock_mono_ns();
+        sched_turn(left < HELLO_WAIT_S * NSEC_PER_SEC ? left > 0 ? left : 0
+                                                      : HELLO_WAIT_S * NSEC_PER_SEC);
+        if (left <= 0)
+            tell_ending();
     }
 }

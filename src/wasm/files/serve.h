@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request of the worker. Threads; who runs it may block on a disk. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/buffer.h"
+
+/* The answer to the packet, which *ret_fd goes with (-1 for none, the caller's to close). Never fails: what is wrong is in it. */
+void serve_request(const void *packet, size_t len, struct buffer *answer, int *ret_fd);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/wire_files.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { MOUNTS_MAX = 256 };
+
+int wire_put_files(struct buffer *out, uint32_t tag, const struct wire_files *f)
+{
+    struct wire_writer w = wire_begin(out, WIRE_FILES_ADD, tag);
+    wire_put_text(&w, f->in);
+    wire_put_text(&w, f->out);
+    wire_put_text(&w, f->err);
+    wire_put_number(&w, (int64_t)f->mount_count);
+    for (size_t i = 0; i < f->mount_count; i++) {
+        const struct wire_mount *m = &f->mounts[i];
+        wire_put_text(&w, m->destination);
+        wire_put_list(&w, m->layers);
+        wire_put_text(&w, m->upper);
+        wire_put_text(&w, m->work);
+        wire_put_list(&w, m->opaque);
+        wire_put_number(&w, m->read_only);
+    }
+    return wire_end(&w);
+}
+
+int wire_get_files(struct wire_reader *r, struct wire_files *f)
+{
+    *f = (struct wire_files){.in = wire_text(r), .out = wire_text(r), .err = wire_text(r)};
+    uint64_t mounts = (uint64_t)wire_number(r);
+    if (r->bad || !mounts || mounts > MOUNTS_MAX ||
+        !(f->mounts = calloc(mounts, sizeof *f->mounts)))
+        return -EPROTO;
+    for (; f->mount_count < mounts; f->mount_count++) {
+        struct wire_mount *m = &f->mounts[f->mount_count];
+        m->destination = wire_text(r);
+        m->layers = wire_list(r);
+        m->upper = wire_text(r);
+        m->work = wire_text(r);
+        m->opaque = wire_list(r);
+        m->read_only = wire_number(r);
+    }
+    if (!r->bad)
+        return 0;
+    wire_files_done(f);
+    return -EPROTO;
+}
+
+void wire_files_done(struct wire_files *f)
+{
+    for (size_t i = 0; i < f->mount_count; i++) {
+        free(f->mounts[i].layers);
+        free(f->mounts[i].opaque);
+    }
+    free(f->mounts);
+    *f = (struct wire_files){0};
+}

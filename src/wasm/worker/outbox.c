@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/worker/outbox.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/worker/guest.h"
+#include "wasm/worker/sched.h"
+
+enum { GATHER = 32 << 10, KEPT = 256 << 10, DRAIN_MS = 1000, WAKE_MAX = 64 };
+
+static struct {
+    pthread_mutex_t lock;
+    struct sched_watch watch; /* the files process */
+    struct sched_watch poke;  /* an eventfd: there is something to send */
+    bool poked, full;         /* full: the socket; the control thread waits for room */
+    struct buffer batch;
+    size_t sent;        /* of the batch */
+    uint64_t end;       /* position behind the batch */
+    uint64_t written;   /* as the files process says */
+    uint8_t partial[8]; /* of its next word */
+    size_t partial_len;
+    struct list waiting;
+    void (*acknowledged)(void);
+} box = {.lock = PTHREAD_MUTEX_INITIALIZER, .waiting = LIST_INIT(box.waiting)};
+
+/* The lock is held */
+
+static void want_room(bool wanted)
+{
+    uint32_t events = EPOLLIN | (wanted ? EPOLLOUT : 0);
+    box.full = wanted;
+    if (events != box.watch.events)
+        sched_watch_change(&box.watch, events);
+}
+
+static void send_batch(void)
+{
+    while (box.sent < box.batch.len) {
+        ssize_t n = send(box.watch.fd, box.batch.data + box.sent, box.batch.len - box.sent,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break;
+        box.sent += (size_t)n;
+    }
+    if (box.sent == box.batch.len) {
+        if (box.batch.size > KEPT)
+            buffer_done(&box.batch);
+        buffer_clear(&box.batch);
+        box.sent = 0;
+    } else if (box.sent > KEPT) {
+        buffer_consume(&box.batch, box.sent);
+        box.sent = 0;
+    }
+    want_room(box.batch.len);
+}
+
+static void send_soon(void)
+{
+    uint64_t one = 1;
+    if (box.full)
+        return;
+    if (box.batch.len - box.sent >= GATHER)
+        send_batch();
+    else if (!box.poked)
+        box.poked = write(box.poke.fd, &one, sizeof one) == sizeof one;
+}
+
+static int put(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
+               size_t len)
+{
+    struct record r = {
+        .container = container, .wall_ns = clock_wall_ns(), .len = (uint32_t)len, .kind = kind};
+    if (buffer_reserve(&box.batch, sizeof r + len) < 0)
+        return -ENOMEM;
+    buffer_append(&box.batch, &r, sizeof r);
+    buffer_append(&box.batch, data, len);
+    box.end += sizeof r + len;
+    o->end = box.end;
+    send_soon();
+    return 0;
+}
+
+/* How much the guest may write; 0: until the position waits_for is written. */
+static size_t room_of(struct outbox *o)
+{
+    enum { HALF = OUTBOX_AHEAD / 2 };
+    if (box.end - box.written > OUTBOX_MAX) {
+        o->waits_for = box.end - OUTBOX_MAX / 2;
+        return 0;
+    }
+    if (o->end <= box.written)
+        o->half = 0;
+    if (o->half >= HALF) {
+        if (o->half_end > box.written) {
+            o->waits_for = o->half_end;
+            return 0;
+        }
+        o->half_end = o->end;
+        o->half = 0;
+    }
+    return HALF - o->half;
+}
+
+ssize_t outbox_write(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
+                     size_t len)
+{
+    pthread_mutex_lock(&box.lock);
+    size_t room = room_of(o);
+    len = len < room ? len : room;
+    ssize_t r = len ? put(o, container, kind, data, len) : -EAGAIN;
+    if (r == -EAGAIN) {
+        list_remove(&o->link);
+        list_append(&box.waiting, &o->link);
+    } else if (!r) {
+        o->half += (uint32_t)len;
+        r = (ssize_t)len;
+    }
+    pthread_mutex_unlock(&box.lock);
+    return r;
+}
+
+void outbox_force(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
+                  size_t len)
+{
+    pthread_mutex_lock(&box.lock);
+    put(o, container, kind, data, len < RECORD_MAX ? len : RECORD_MAX);
+    pthread_mutex_unlock(&box.lock);
+}
+
+void outbox_begin(struct outbox *o, struct guest *g)
+{
+    *o = (struct outbox){.guest = g};
+    list_init(&o->link);
+}
+
+void outbox_end(struct outbox *o, uint64_t container)
+{
+    pthread_mutex_lock(&box.lock);
+    list_remove(&o->link);
+    if (o->end)
+        put(o, container, RECORD_END, NULL, 0);
+    pthread_mutex_unlock(&box.lock);
+}
+
+bool outbox_written(const struct outbox *o)
+{
+    pthread_mutex_lock(&box.lock);
+    bool written = o->end <= box.written;
+    pthread_mutex_unlock(&box.lock);
+    return written;
+}
+
+void outbox_drain(void)
+{
+    int64_t until = clock_mono_ns() + DRAIN_MS * NSEC_PER_MSEC;
+    struct pollfd p = {.fd = box.watch.fd, .events = POLLOUT};
+    pthread_mutex_lock(&box.lock);
+    for (send_batch(); box.batch.len && clock_mono_ns() < until; send_batch())
+        poll(&p, 1, DRAIN_MS / 10);
+    pthread_mutex_unlock(&box.lock);
+}
+
+/* Control thread */
+
+static void poked(struct sched_watch *w, uint32_t events)
+{
+    uint64_t n;
+    (void)events;
+    pthread_mutex_lock(&box.lock);
+    if (read(w->fd, &n, sizeof n) == sizeof n)
+        box.poked = false;
+    send_batch();
+    pthread_mutex_unlock(&box.lock);
+}
+
+/* Those whose position is written, off the list. */
+static unsigned take_waiting(struct guest *ret[WAKE_MAX])
+{
+    struct outbox *o;
+    unsigned n = 0;
+    pthread_mutex_lock(&box.lock);
+    list_each(o, &box.waiting, link)
+    {
+        if (o->waits_for > box.written)
+            continue;
+        list_remove(&o->link);
+        ret[n++] = o->guest;
+        if (n == WAKE_MAX)
+            break;
+    }
+    pthread_mutex_unlock(&box.lock);
+    return n;
+}
+
+static void wake_waiting(void)
+{
+    struct guest *guests[WAKE_MAX];
+    unsigned n;
+    do {
+        n = take_waiting(guests);
+        for (unsigned i = 0; i < n; i++)
+            sched_wake(guests[i]); /* this thread alone frees them */
+    } while (n == WAKE_MAX);
+}
+
+static void take_word(const uint8_t *bytes)
+{
+    uint64_t position;
+    memcpy(&position, bytes, sizeof position);
+    if (position > box.written && position <= box.end)
+        box.written = position;
+}
+
+static void take_positions(const uint8_t *bytes, size_t len)
+{
+    pthread_mutex_lock(&box.lock);
+    for (size_t i = 0; i < len; i++) {
+        box.partial[box.partial_len++] = bytes[i];
+        if (box.partial_len == sizeof box.partial) {
+            take_word(box.partial);
+            box.partial_len = 0;
+        }
+    }
+    pthread_mutex_unlock(&box.lock);
+}
+
+static void ready(struct sched_watch *w, uint32_t events)
+{
+    uint8_t bytes[512];
+    if (events & EPOLLOUT) {
+        pthread_mutex_lock(&box.lock);
+        send_batch();
+        pthread_mutex_unlock(&box.lock);
+    }
+    if (!(events & ~(uint32_t)EPOLLOUT))
+        return;
+    ssize_t n = recv(w->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        diag_error("the files process has ended");
+        _exit(1);
+    }
+    take_positions(bytes, (size_t)n);
+    wake_waiting();
+    box.acknowledged();
+}
+
+int outbox_init(int fd, void (*acknowledged)(void), struct error *err)
+{
+    box.acknowledged = acknowledged;
+    box.watch = (struct sched_watch){.ready = ready, .fd = fd, .events = EPOLLIN};
+    box.poke = (struct sched_watch){
+        .ready = poked, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};
+    int r = box.poke.fd < 0 ? -errno : sched_watch_add(&box.poke);
+    if (!r)
+        r = sched_watch_add(&box.watch);
+    return r < 0 ? fail(err, r, "join the files process") : 0;
+}

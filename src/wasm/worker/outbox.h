@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of what guests write to their logs, on their way to the files process. They are gathered, and sent by the control thread,
+ * or by who writes where many wait. A position is a count of bytes since the beginning; the files process says up to which one the logs
+ * have been written, and a guest may be OUTBOX_AHEAD bytes in front of that, all of them OUTBOX_MAX. One lock; it is taken before no
+ * other. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "wasm/files/record.h"
+
+struct error;
+struct guest;
+
+enum { OUTBOX_AHEAD = 64 << 10, OUTBOX_MAX = 8 << 20 };
+
+/* A guest's account. */
+struct outbox {
+    uint64_t end;       /* position behind its last record */
+    uint64_t half_end;  /* behind the half of OUTBOX_AHEAD before the one it fills */
+    uint32_t half;      /* bytes of the one it fills */
+    struct list link;   /* who waits; initialised by outbox_begin() */
+    uint64_t waits_for; /* a position */
+    struct guest *guest;
+};
+
+/* Takes the socket over; acknowledged is called when the files process has written more. Control thread. */
+int outbox_init(int fd, void (*acknowledged)(void), struct error *err);
+void outbox_begin(struct outbox *o, struct guest *g);
+/* How many of the bytes were taken; -EAGAIN: none, and the guest is woken when there may be room. Who holds the guest. */
+ssize_t outbox_write(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
+                     size_t len);
+/* Writes whatever the room, RECORD_MAX bytes at most. */
+void outbox_force(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
+                  size_t len);
+/* The guest writes and waits no more. */
+void outbox_end(struct outbox *o, uint64_t container);
+/* Whether all of it is in the log. Any thread. */
+bool outbox_written(const struct outbox *o);
+/* Sends what is left, for a second at most. */
+void outbox_drain(void);
