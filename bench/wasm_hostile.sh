@@ -17,6 +17,6 @@ bench_image unruly "$root/context"
 bench_machine
 echo
 build/bin/criload --hostile --endpoint "unix://$socket" --runtime-handler wasm --pods "$pods" --parallel "$clients" --image unruly:latest \
-    --namespaces 4 --log-dir "$root/logs" --measure "build/bin,$root" --probe 10ms --watch "${seconds}s" --settle 2s --progress &
+    --namespaces 4 --log-dir "$root/logs" --measure "build/bin,$root" --probe 10ms --watch "${seconds}s" --settle 2s --settle-after 15s --progress &
 bench_wait $!
 bench_pods_left=no

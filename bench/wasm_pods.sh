@@ -20,7 +20,7 @@ per_pod=()
 status=0
 build/bin/criload --endpoint "unix://$socket" --runtime-handler wasm --pods "$pods" --parallel "$clients" --image wasi-demo:latest \
     --command "/wasi-demo.wasm wait {name}" --expect "{name} is here" --log-dir "$root/logs" "${per_pod[@]}" --measure "build/bin,$root" \
-    --samples "$root/samples.jsonl" --probe 10ms --list --settle 5s --progress --json >"$root/result.json" &
+    --samples "$root/samples.jsonl" --probe 10ms --list --settle 5s --settle-after 15s --progress --json >"$root/result.json" &
 bench_wait $! || status=$?
 [ $status != 0 ] || bench_pods_left=no
 [ -z "${WASM_PODS_SAMPLES:-}" ] || cp "$root/samples.jsonl" "$WASM_PODS_SAMPLES"

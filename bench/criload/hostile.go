@@ -155,7 +155,7 @@ func runHostile(e *engine) int {
 	h.killAll(e)
 	rotator.stop(&h.result)
 	h.remove()
-	time.Sleep(*settle)
+	time.Sleep(*settleAfter)
 	h.result.MemoryAfter = takeMemory().since(before).sum()
 	h.result.Failed = h.failed.Load()
 	if *jsonOut {

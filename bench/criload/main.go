@@ -46,7 +46,8 @@ var (
 	list        = flag.Bool("list", false, "list all, by the streaming calls and by the plain ones, before they are removed")
 	probe       = flag.Duration("probe", 0, "between calls of status for a random pod or container during the load; 0: none")
 	cgParent    = flag.String("cgroup-parent", "", "parent of the pods' control groups")
-	settle      = flag.Duration("settle", 2*time.Second, "from the last start, and the last removal, to the measurement of memory")
+	settle      = flag.Duration("settle", 2*time.Second, "from the last start to the measurement of memory")
+	settleAfter = flag.Duration("settle-after", 2*time.Second, "from the last removal to the measurement of memory")
 	measure     = flag.String("measure", "", "comma list: PSS of the processes that run a program below these directories, name them in their arguments or have these names, and of all their descendants")
 	samples     = flag.String("samples", "", "file for the samples of memory and rate during the load, a JSON object a line")
 	sampleStep  = flag.Int("sample-every", 0, "pods from one sample to the next; 0: a fiftieth of --pods")
@@ -143,7 +144,7 @@ func runLoad(engine *engine) int {
 		sampler.resume("remove")
 		r.RemoveSeconds = l.remove().Seconds()
 		sampler.pause()
-		time.Sleep(*settle)
+		time.Sleep(*settleAfter)
 		after := takeMemory().since(before)
 		r.After = &after
 	}
