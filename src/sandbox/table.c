@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table: what there is, who still holds it, what is told of it. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,6 +222,21 @@ int table_add_process(struct sandboxer *s, struct sandbox *sb,
     return 0;
 }
 
+/* malloc keeps what a burst took until it is asked. */
+static void give_back(struct sandboxer *s)
+{
+    enum { WORTH_IT = 1000 };
+    size_t count = s->sandboxes.count;
+    if (count > s->most)
+        s->most = count;
+    if (s->most < WORTH_IT || count > s->most / 2)
+        return;
+    s->most = count;
+    map_fit(&s->sandboxes);
+    map_fit(&s->processes);
+    malloc_trim(0);
+}
+
 void table_drop_sandbox(struct sandbox *sb)
 {
     struct sandboxer *s = sb->sandboxer;
@@ -231,6 +247,7 @@ void table_drop_sandbox(struct sandbox *sb)
         sb->changed = event_log_add(&s->events, true, sb->id, false);
     co_queue_wake_all(&sb->exited);
     sandbox_unref(sb);
+    give_back(s);
 }
 
 void table_drop_process(struct process *p)
