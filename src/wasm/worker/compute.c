@@ -33,11 +33,26 @@ void compute_interrupt(void)
 
 /* Work for threads */
 
+static void *compute(void *arg);
+
+/* Threads start when they are first needed: one that is idle costs 30 KB, most of it the kernel's. */
+static int start(struct compute *t, struct error *err)
+{
+    int r = t->started ? 0 : sched_start_thread(compute, t, err);
+    t->started = !r;
+    return r;
+}
+
 static void wake(struct list *idle, unsigned *awake)
 {
     struct compute *t = list_first(idle, struct compute, idle);
+    struct error err = {0};
     if (!t)
         return;
+    if (start(t, &err) < 0) { /* those that there are go on */
+        diag_warning("%s", err.message);
+        return;
+    }
     list_remove(&t->idle);
     t->awake = true;
     ++*awake;
@@ -179,6 +194,7 @@ static void idle(struct compute *self)
 static void *compute(void *arg)
 {
     struct compute *self = arg;
+    pthread_setname_np(pthread_self(), self->slow ? "compute-slow" : "compute");
     pthread_mutex_lock(&sched.lock);
     self->clock = CLOCK_THREAD_CPUTIME_ID;
     pthread_getcpuclockid(pthread_self(), &self->clock);
@@ -239,6 +255,7 @@ static void *tick(void *arg)
 {
     (void)arg;
     uint64_t seen = 0;
+    pthread_setname_np(pthread_self(), "tick");
     unsigned idle_ticks = 0;
     for (;;) {
         int64_t at;
@@ -263,17 +280,13 @@ int compute_init(struct error *err)
     sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
     if (!sched.threads)
         return fail(err, ENOMEM, "set up the scheduler");
-    int r = sched_start_thread(tick, NULL, "tick", err);
+    int r = sched_start_thread(tick, NULL, err);
     for (unsigned i = 0; !r && i < sched.thread_count; i++) {
         struct compute *t = &sched.threads[i];
         pthread_cond_init(&t->wake, NULL);
         list_init(&t->idle);
-        t->awake = true;
         t->slow = i < sched.cores;
-        pthread_mutex_lock(&sched.lock);
-        ++*(t->slow ? &sched.awake_slow : &sched.awake);
-        pthread_mutex_unlock(&sched.lock);
-        r = sched_start_thread(compute, t, t->slow ? "compute-slow" : "compute", err);
+        list_append(t->slow ? &sched.idle_slow : &sched.idle, &t->idle);
     }
     return r;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread that hibernates guests which have been parked for long. */
+#include <pthread.h>
 #include <time.h>
 
 #include "base/base.h"
 #include "wasm/worker/hibernate.h"
+#include "wasm/worker/runtime.h"
 #include "wasm/worker/sched_own.h"
 
 #define REST_AFTER_NS (1 * NSEC_PER_SEC)
@@ -30,7 +32,10 @@ static void rest_one(struct guest *g)
 void *sched_rest(void *arg)
 {
     (void)arg;
-    if (!hibernate_works())
+    pthread_setname_np(pthread_self(), "rest");
+    bool works = hibernate_works();
+    runtime_drop_library_pages(); /* of the compiler, which the trial has used */
+    if (!works)
         return NULL;
     pthread_mutex_lock(&sched.lock);
     for (;;) {

@@ -2,6 +2,7 @@
 #include "wasm/worker/runtime.h"
 
 #include <errno.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -318,6 +319,27 @@ int runtime_load(int fd, const struct compiled_key *key, struct wasmtime_module 
     }
     munmap(file, (size_t)st.st_size);
     return r;
+}
+
+static int drop_pages(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    (void)arg;
+    if (!strstr(info->dlpi_name, "libwasmtime"))
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t from = (info->dlpi_addr + p->p_vaddr) & ~(uintptr_t)(PAGE - 1);
+        /* never what is written to: relocations would be lost */
+        if (p->p_type == PT_LOAD && !(p->p_flags & PF_W))
+            madvise((void *)from, info->dlpi_addr + p->p_vaddr + p->p_filesz - from, MADV_DONTNEED);
+    }
+    return 1;
+}
+
+void runtime_drop_library_pages(void)
+{
+    dl_iterate_phdr(drop_pages, NULL);
 }
 
 void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text)

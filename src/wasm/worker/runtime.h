@@ -35,6 +35,9 @@ int runtime_compile(enum wasm_profile profile, int in, int out, struct error *er
 int runtime_load(int fd, const struct compiled_key *key, struct wasmtime_module **ret,
                  struct error *err);
 
+/* Drops this process's pages of Wasmtime's code and constants: they come back from the file's cache as they are used. Any thread. */
+void runtime_drop_library_pages(void);
+
 /* Appends what is wrong and the wasm backtrace; takes either (the other NULL) and deletes it. */
 void runtime_describe(struct wasm_trap *trap, struct wasmtime_error *error, struct buffer *text);
 

@@ -214,13 +214,12 @@ static void wake_ready(struct sched_watch *w, uint32_t events)
         return;
 }
 
-int sched_start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err)
+int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err)
 {
     pthread_t thread;
     int r = pthread_create(&thread, NULL, fn, arg);
     if (r)
         return fail(err, r, "start a thread of the scheduler");
-    pthread_setname_np(thread, name);
     pthread_detach(thread);
     return 0;
 }
@@ -234,7 +233,7 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
     if (sched.epoll < 0 || sched.wake.fd < 0 || sched_watch_add(&sched.wake) < 0)
         return fail(err, errno, "set up the scheduler");
     sched.cores = threads ? threads : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-    int r = sched_start_thread(sched_rest, NULL, "rest", err);
+    int r = sched_start_thread(sched_rest, NULL, err);
     return r < 0 ? r : compute_init(err);
 }
 

@@ -31,7 +31,7 @@ struct sched_control {
 struct compute { /* a compute thread */
     pthread_cond_t wake;
     struct list idle; /* sched.idle, or sched.idle_slow */
-    bool awake;
+    bool started, awake;
     bool slow;            /* for guests whose turns do not end */
     bool stuck;           /* in a turn that does not end: another thread may take its core's work */
     struct guest *guest;  /* whose turn it is; NULL */
@@ -88,4 +88,4 @@ int64_t compute_spent(const struct guest *g);
 /* rest.c */
 void *sched_rest(void *arg);
 
-int sched_start_thread(void *(*fn)(void *arg), void *arg, const char *name, struct error *err);
+int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err);
