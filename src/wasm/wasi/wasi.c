@@ -45,7 +45,7 @@ static struct wasm_trap *call_sync(void *env, struct wasmtime_caller *caller,
     for (size_t i = 0; entry->params[i]; i++)
         c.args[i] = entry->params[i] == 'l' ? (uint64_t)raw[i].i64 : (uint32_t)raw[i].i32;
     uint32_t r = entry->fn(&c);
-    if (c.guest->exited)
+    if (c.guest->exited || atomic_load(&c.guest->kill))
         return wasmtime_trap_new("exit", 4); /* unwinds the guest; never shown */
     if (!entry->ends)
         raw[0].i32 = (int32_t)r;

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "wasm/worker/interrupt.h"
 #include "wasm/worker/runtime.h"
 
 /* Of a guest: what is reserved, what may be used, a copy-on-write image and what it splits; as counted in /proc/PID/maps. */
-enum { MAPPINGS_EACH = 6, MAPPINGS_DEFAULT = 65530 };
+/* THREADS_MOST: each has one while it computes. */
+enum { THREADS_MOST = 512, MAPPINGS_EACH = 6, MAPPINGS_DEFAULT = 65530 };
 #define ADDRESSES (UINT64_C(1) << 47)
 
 static atomic_uint taken;
@@ -24,7 +26,11 @@ void busy_init(void)
         mappings = strtoll(buffer_text(&text), NULL, 10);
     uint64_t by_mappings = (uint64_t)(mappings > 0 ? mappings : 0) / 2 / MAPPINGS_EACH;
     uint64_t by_addresses = ADDRESSES / 2 / (RUNTIME_BUSY_RESERVATION + 2 * RUNTIME_BUSY_GUARD);
-    most = (unsigned)(by_mappings < by_addresses ? by_mappings : by_addresses);
+    most = THREADS_MOST;
+    if (by_mappings < most)
+        most = (unsigned)by_mappings;
+    if (by_addresses < most)
+        most = (unsigned)by_addresses;
 }
 
 unsigned busy_most(void)
@@ -34,6 +40,8 @@ unsigned busy_most(void)
 
 bool busy_take(void)
 {
+    if (!interrupt_works())
+        most = 0;
     if (atomic_fetch_add(&taken, 1) < most)
         return true;
     busy_give();

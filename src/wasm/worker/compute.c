@@ -171,14 +171,7 @@ static void run_one(struct compute *self, struct guest *g)
     enum guest_turn turn = guest_run(g, self->until);
     pthread_mutex_lock(&sched.lock);
     end_turn(self, g);
-    if (turn == GUEST_TURN_DONE)
-        sched_finish(g, 0);
-    else if (atomic_load(&g->kill))
-        sched_finish(g, atomic_load(&g->kill));
-    else if (turn == GUEST_TURN_PARK)
-        sched_park(g);
-    else
-        sched_make_ready(g, false);
+    sched_turn_ended(g, turn);
 }
 
 static void idle(struct compute *self)
@@ -217,7 +210,7 @@ int64_t compute_spent(const struct guest *g)
     for (unsigned i = 0; i < sched.thread_count; i++)
         if (sched.threads[i].guest == g)
             return clock_ns(sched.threads[i].clock) - sched.threads[i].cpu_began;
-    return 0;
+    return busy_spent(g);
 }
 
 /* Ticker */
@@ -265,6 +258,7 @@ static void *tick(void *arg)
             pthread_cond_wait(&sched.computing, &sched.lock);
         seen = sched.turns;
         bool due = look_at_turns(&at);
+        busy_tick();
         pthread_mutex_unlock(&sched.lock);
         if (due)
             compute_interrupt();

@@ -166,6 +166,8 @@ static int fill(struct held *h, const struct wire_create *c, struct sockets *soc
     g->module = module_get(&c->module);
     if (!g->module)
         return fail_plain(err, ENOKEY, "the worker has not the module of container '%s'", c->id);
+    if (g->counted && !g->module->code)
+        return fail_plain(err, EUSERS, "the module of container '%s' cannot be interrupted", c->id);
     r = choose_entry(g, c->args, err);
     if (r < 0)
         return r;

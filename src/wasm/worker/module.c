@@ -9,6 +9,7 @@
 #include "wasm/wasi/wasi.h"
 #include "wasm/worker/entry.h"
 #include "wasm/worker/hibernate.h"
+#include "wasm/worker/interrupt.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
 
@@ -19,6 +20,7 @@ static unsigned unused;
 
 static void module_free(struct module *m)
 {
+    interrupt_code_free(m->code);
     if (m->pre)
         wasmtime_instance_pre_delete(m->pre);
     if (m->module)
@@ -72,6 +74,8 @@ static int load(struct module *m, int fd, struct error *err)
     r = check_exports(m, err);
     if (r < 0)
         return r;
+    if (m->key.profile == WASM_BUSY)
+        m->code = interrupt_code_new(m->module);
     struct wasmtime_error *e =
         wasmtime_linker_instantiate_pre(module_linker(m->key.profile), m->module, &m->pre);
     if (!e)

@@ -15,6 +15,7 @@ struct module {
     struct wasmtime_instance_pre *pre;
     bool reactor;                  /* has _initialize and no _start */
     uint64_t memory_minimum;       /* bytes, of the memory it exports */
+    struct interrupt_code *code;   /* NULL: it checks epochs */
     struct references *references; /* of hibernation; its thread's */
     uint32_t users;
     struct module *next;

@@ -159,12 +159,13 @@ size_t runtime_memory_size(const struct runtime_space *s)
 static const char *const configurations[WASM_PROFILES] = {
     [WASM_DENSE] = "dense 1: epochs, wasm stack 131072, stack 262144, reservation 0, guard 0, "
                    "growth 0, may move, no cow, no concurrency",
-    [WASM_BUSY] = "busy 1: epochs, wasm stack 131072, stack 262144, reservation 4 GiB, guard "
+    [WASM_BUSY] = "busy 2: wasm stack 131072, stack 262144, reservation 4 GiB, guard "
                   "32 MiB, growth 0, cow, no concurrency",
 };
 
 static void configure_dense(struct wasm_config *c)
 {
+    wasmtime_config_epoch_interruption_set(c, true);
     wasmtime_config_memory_may_move_set(c, true);
     wasmtime_config_memory_reservation_set(c, 0);
     wasmtime_config_memory_guard_size_set(c, 0);
@@ -185,7 +186,6 @@ static void configure_busy(struct wasm_config *c)
 static struct wasm_config *configure(enum wasm_profile profile)
 {
     struct wasm_config *c = wasm_config_new();
-    wasmtime_config_epoch_interruption_set(c, true);
     wasmtime_config_max_wasm_stack_set(c, RUNTIME_WASM_STACK);
     wasmtime_config_async_stack_size_set(c, RUNTIME_STACK);
     wasmtime_config_concurrency_support_set(c, false);

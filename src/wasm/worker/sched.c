@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "wasm/worker/guest.h"
+#include "wasm/worker/module.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched_own.h"
 
@@ -67,6 +68,10 @@ static void enqueue(struct guest *g, bool woken)
     struct fair_group *group;
     struct fair *queue = queue_of(g, &group);
     g->state = GUEST_QUEUED;
+    if (g->module->code) {
+        busy_put(g);
+        return;
+    }
     fair_put(queue, &g->fair, group, woken);
     compute_offer(g, woken);
 }
@@ -75,7 +80,10 @@ static void dequeue(struct guest *g)
 {
     struct fair_group *group;
     struct fair *queue = queue_of(g, &group);
-    fair_remove(queue, &g->fair, group);
+    if (g->module->code)
+        busy_remove(g);
+    else
+        fair_remove(queue, &g->fair, group);
 }
 
 void sched_hold_group(struct sched_group *group, int64_t until)
@@ -105,6 +113,8 @@ void sched_make_ready(struct guest *g, bool woken)
         return;
     }
     int64_t until = g->control ? fair_quota_until(&g->control->quota, now) : 0;
+    if (!until && g->group && g->module->code)
+        until = fair_quota_until(&g->group->fair.quota, now);
     if (until) {
         g->state = GUEST_THROTTLED;
         sched_timer_set(&g->timer, until);
@@ -161,7 +171,7 @@ static void guest_ready(struct sched_watch *w, uint32_t events)
     pthread_mutex_unlock(&sched.lock);
 }
 
-void sched_park(struct guest *g)
+static void park(struct guest *g)
 {
     bool ready = g->woken || g->wait.deadline <= clock_mono_ns();
     g->woken = false;
@@ -204,6 +214,20 @@ void sched_finish(struct guest *g, int signal)
     guest_end(g, signal);
     pthread_mutex_lock(&sched.lock);
     sched_end_later(g);
+}
+
+void sched_turn_ended(struct guest *g, enum guest_turn turn)
+{
+    int signal = atomic_load(&g->kill);
+    bool stopped = signal && (g->trap || g->error) && !g->exited; /* it was made to trap */
+    if (turn == GUEST_TURN_DONE && !stopped)
+        sched_finish(g, 0);
+    else if (signal)
+        sched_finish(g, signal);
+    else if (turn == GUEST_TURN_PARK)
+        park(g);
+    else
+        sched_make_ready(g, false);
 }
 
 static void wake_ready(struct sched_watch *w, uint32_t events)
@@ -274,6 +298,7 @@ static bool seize(struct guest *g, int signal)
     case GUEST_RUNNING:
     case GUEST_RESTING:
         compute_interrupt();
+        busy_steer(g);
         return false;
     case GUEST_ENDED:
         return false;
@@ -405,6 +430,9 @@ void sched_pause(struct guest *g, enum sched_hold hold, bool on)
     } else if (held && g->state == GUEST_RUNNING) {
         atomic_store(&g->yield, true);
         compute_interrupt();
+        busy_steer(g);
+    } else if (!held && g->state == GUEST_RUNNING) {
+        busy_steer(g);
     } else if (!held && g->state == GUEST_HELD) {
         sched_make_ready(g, true);
     }

@@ -65,8 +65,8 @@ extern struct sched {
 
 /* sched.c */
 void sched_timer_set(struct sched_timer *t, int64_t due);
-/* As its turn has ended: where it goes from RUNNING. */
-void sched_park(struct guest *g);
+/* Where it goes from RUNNING. */
+void sched_turn_ended(struct guest *g, enum guest_turn turn);
 /* woken: it waited for something else than its turn. */
 void sched_make_ready(struct guest *g, bool woken);
 /* Its waits are over. */
@@ -84,6 +84,18 @@ void compute_offer(const struct guest *g, bool woken);
 void compute_interrupt(void);
 /* ns of the turn of g that is under way. */
 int64_t compute_spent(const struct guest *g);
+
+/* compute_busy.c: guests of modules that have interrupt_code */
+/* It is QUEUED, and soon runs. */
+void busy_put(struct guest *g);
+/* Takes a QUEUED one out. */
+void busy_remove(struct guest *g);
+/* Something has changed that a RUNNING one must heed: a kill, a pause, its quota. Of others nothing. */
+void busy_steer(const struct guest *g);
+/* ns of its turn that are not in cpu_ns yet. */
+int64_t busy_spent(const struct guest *g);
+/* Every few ms while any runs. */
+void busy_tick(void);
 
 /* rest.c */
 void *sched_rest(void *arg);

@@ -171,6 +171,8 @@ struct wasmtime_error *wasmtime_module_serialize(const struct wasmtime_module *m
 struct wasmtime_error *wasmtime_module_deserialize(struct wasm_engine *e, const uint8_t *bytes,
                                                    size_t len, struct wasmtime_module **ret);
 struct wasmtime_error *wasmtime_wat2wasm(const char *text, size_t len, struct wasm_byte_vec *ret);
+/* Where its compiled form lies: the whole ELF file. */
+void wasmtime_module_image_range(const struct wasmtime_module *m, void **start, void **end);
 void wasmtime_module_delete(struct wasmtime_module *m);
 void wasmtime_module_exports(const struct wasmtime_module *m, struct wasm_exporttype_vec *ret);
 void wasm_exporttype_vec_delete(struct wasm_exporttype_vec *v);

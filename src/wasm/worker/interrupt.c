@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/worker/interrupt.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "wasm/worker/wasmtime.h"
+
+enum { SYMBOL_MAX = 64 };
+
+/* Function bodies, as offsets in the image, ascending and apart from each other. */
+struct range {
+    uint32_t start, end;
+};
+
+struct interrupt_code {
+    uintptr_t image;
+    uintptr_t trap; /* the address of an instruction that traps */
+    size_t count;
+    struct range ranges[];
+};
+
+/* Reading the image */
+
+struct image {
+    const uint8_t *data;
+    size_t len;
+    const Elf64_Shdr *text, *symbols, *names;
+};
+
+static const Elf64_Shdr *section_at(const struct image *i, size_t number)
+{
+    const Elf64_Ehdr *e = (const void *)i->data;
+    if (number >= e->e_shnum)
+        return NULL;
+    const Elf64_Shdr *s = (const void *)(i->data + e->e_shoff + number * sizeof *s);
+    return s->sh_offset <= i->len && s->sh_size <= i->len - s->sh_offset ? s : NULL;
+}
+
+static bool find_sections(struct image *i)
+{
+    const Elf64_Ehdr *e = (const void *)i->data;
+    if (i->len < sizeof *e || memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 || e->e_shoff > i->len ||
+        e->e_shoff % _Alignof(Elf64_Shdr) || e->e_shentsize != sizeof(Elf64_Shdr) ||
+        (size_t)e->e_shnum * sizeof(Elf64_Shdr) > i->len - e->e_shoff)
+        return false;
+    for (size_t n = 0; n < e->e_shnum; n++) {
+        const Elf64_Shdr *s = section_at(i, n);
+        if (s && s->sh_type == SHT_SYMTAB && s->sh_offset % _Alignof(Elf64_Sym) == 0) {
+            i->symbols = s;
+            i->names = section_at(i, s->sh_link);
+        } else if (s && s->sh_type == SHT_PROGBITS && s->sh_flags & SHF_EXECINSTR) {
+            i->text = s;
+        }
+    }
+    return i->text && i->symbols && i->names;
+}
+
+/* "wasm[0]::function[7]" and the like; trampolines have other names. */
+static bool is_function(const struct image *i, const Elf64_Sym *s)
+{
+    char name[SYMBOL_MAX];
+    if (ELF64_ST_TYPE(s->st_info) != STT_FUNC || s->st_name >= i->names->sh_size ||
+        s->st_value > i->text->sh_size || s->st_size > i->text->sh_size - s->st_value)
+        return false;
+    size_t left = i->names->sh_size - s->st_name;
+    size_t n = left < sizeof name - 1 ? left : sizeof name - 1;
+    memcpy(name, i->data + i->names->sh_offset + s->st_name, n);
+    name[n] = 0;
+    return str_after(name, "wasm[") && strstr(name, "]::function[");
+}
+
+static int by_start(const void *a, const void *b)
+{
+    uint32_t x = ((const struct range *)a)->start, y = ((const struct range *)b)->start;
+    return (x > y) - (x < y);
+}
+
+static struct interrupt_code *read_functions(const struct image *i)
+{
+    size_t symbols = i->symbols->sh_size / sizeof(Elf64_Sym);
+    const Elf64_Sym *s = (const void *)(i->data + i->symbols->sh_offset);
+    struct interrupt_code *c = malloc(sizeof *c + symbols * sizeof c->ranges[0]);
+    if (!c)
+        return NULL;
+    *c = (struct interrupt_code){.image = (uintptr_t)i->data};
+    for (size_t n = 0; n < symbols; n++) {
+        uint64_t start = i->text->sh_offset + s[n].st_value;
+        if (s[n].st_size && is_function(i, &s[n]) && start + s[n].st_size <= UINT32_MAX)
+            c->ranges[c->count++] =
+                (struct range){(uint32_t)start, (uint32_t)(start + s[n].st_size)};
+    }
+    qsort(c->ranges, c->count, sizeof c->ranges[0], by_start);
+    return c;
+}
+
+/* A function with a frame begins by comparing the stack pointer with its limit, and jumps to a ud2 of its own where it is
+ * beyond: an instruction that Wasmtime surely knows as a trap. 0: this one does not. */
+static uint32_t trap_of(const struct image *i, const struct range *r)
+{
+    static const uint8_t compare[] = {0x4c, 0x3b, 0xd4, 0x0f, 0x87}; /* cmp r10, rsp; ja */
+    static const uint8_t ud2[] = {0x0f, 0x0b};
+    enum { PROLOGUE = 64 };
+    for (uint32_t at = r->start; at < r->start + PROLOGUE; at++) {
+        int32_t distance;
+        uint32_t next = at + sizeof compare + sizeof distance;
+        if (next > r->end)
+            break;
+        if (memcmp(i->data + at, compare, sizeof compare) != 0)
+            continue;
+        memcpy(&distance, i->data + at + sizeof compare, sizeof distance);
+        int64_t target = (int64_t)next + distance;
+        if (target >= next && target <= (int64_t)(r->end - sizeof ud2) &&
+            memcmp(i->data + target, ud2, sizeof ud2) == 0)
+            return (uint32_t)target;
+    }
+    return 0;
+}
+
+struct interrupt_code *interrupt_code_new(const struct wasmtime_module *m)
+{
+    void *start, *end;
+    wasmtime_module_image_range(m, &start, &end);
+    struct image i = {.data = start, .len = (size_t)((uint8_t *)end - (uint8_t *)start)};
+    if (!find_sections(&i))
+        return NULL;
+    struct interrupt_code *c = read_functions(&i);
+    uint32_t trap = 0;
+    for (size_t n = 0; c && !trap && n < c->count; n++)
+        trap = trap_of(&i, &c->ranges[n]);
+    if (!trap) {
+        free(c);
+        return NULL;
+    }
+    c->trap = c->image + trap;
+    return c;
+}
+
+void interrupt_code_free(struct interrupt_code *c)
+{
+    free(c);
+}
+
+/* The handler; and what it calls: nothing but futex(2) */
+
+static _Thread_local struct interrupt_target *running;
+
+static bool in_function(const struct interrupt_code *c, uintptr_t pc)
+{
+    size_t low = 0, high = c->count;
+    if (pc < c->image || pc - c->image > UINT32_MAX)
+        return false;
+    uint32_t at = (uint32_t)(pc - c->image);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (at < c->ranges[middle].start)
+            high = middle;
+        else if (at >= c->ranges[middle].end)
+            low = middle + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
+static void hold_here(struct interrupt_target *t)
+{
+    uint32_t hold;
+    atomic_store(&t->held, true);
+    while ((hold = atomic_load(&t->hold)) && !atomic_load(t->kill))
+        syscall(SYS_futex, &t->hold, FUTEX_WAIT_PRIVATE, hold, NULL, NULL, 0);
+    atomic_store(&t->held, false);
+}
+
+static void look(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    struct interrupt_target *t = running;
+    ucontext_t *u = context;
+    int saved = errno;
+    if (t && in_function(t->code, (uintptr_t)u->uc_mcontext.gregs[REG_RIP])) {
+        hold_here(t);
+        if (atomic_load(t->kill)) {
+            t->trapped = true;
+            u->uc_mcontext.gregs[REG_RIP] = (greg_t)t->code->trap;
+        }
+    }
+    errno = saved;
+}
+
+static int interrupt_signal(void)
+{
+    return SIGURG; /* what nobody else uses, and is harmless where it comes unasked */
+}
+
+bool interrupt_init(void)
+{
+    /* on the stack that Wasmtime gives threads for its own handlers: the guest's may be nearly used up */
+    struct sigaction a = {.sa_sigaction = look, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    sigfillset(&a.sa_mask);
+    return sigaction(interrupt_signal(), &a, NULL) == 0;
+}
+
+void interrupt_begin(struct interrupt_target *t)
+{
+    t->trapped = false;
+    running = t;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void interrupt_end(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    running = NULL;
+}
+
+void interrupt_send(pid_t thread)
+{
+    syscall(SYS_tgkill, getpid(), thread, interrupt_signal());
+}
+
+void interrupt_release(struct interrupt_target *t)
+{
+    atomic_store(&t->hold, 0);
+    syscall(SYS_futex, &t->hold, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
