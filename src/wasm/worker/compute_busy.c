@@ -234,7 +234,7 @@ static struct busy *start(void)
         return NULL;
     list_init(&t->idle);
     pthread_cond_init(&t->wake, NULL);
-    if (sched_start_thread(compute, t, "busy", &err) < 0) {
+    if (sched_start_thread(compute, t, &err) < 0) {
         free(t);
         return NULL;
     }
