@@ -34,14 +34,14 @@ setup_file() {
 
 teardown_file() { engine_end; }
 
-# guest NAME ARGUMENTS(JSON list): runs it in a pod of its own; its id goes to NAME.id
+# guest NAME ARGUMENTS(JSON list) [JSON members to merge]: runs it in a pod of its own; its id goes to NAME.id
 guest() {
     local more
     set -o pipefail
-    more=$(jq -n --arg dir "$engine_dir" '{envs: [{key: "WASI_TEST", value: "one two"}, {key: "WASI_EMPTY", value: ""},
+    more=$(jq -n --arg dir "$engine_dir" --argjson more "${3:-{\}}" '{envs: [{key: "WASI_TEST", value: "one two"}, {key: "WASI_EMPTY", value: ""},
         {key: "WASI_EQUALS", value: "a=b"}],
         mounts: [{container_path: "/data", host_path: ($dir + "/volume")},
-                 {container_path: "/fixed", host_path: ($dir + "/fixed"), readonly: true}]}')
+                 {container_path: "/fixed", host_path: ($dir + "/fixed"), readonly: true}]} * $more')
     cri run --runtime=wasm --no-pull "$(container_config "$1" wasi-test:latest "[$2]" "$more")" "$(pod_config "$1")" |
         tee "$engine_dir/$1.id"
 }
@@ -156,6 +156,21 @@ right() {
 @test "WASI: a read-only mount is read, and never written" {
     cri logs "$(cat "$engine_dir/readonly.id")" | tee /dev/stderr | grep -qx 'ok readonly'
     [ "$(ls "$engine_dir/fixed")" = "$(printf 'd\nf')" ]
+}
+
+@test "WASI: a socket is accepted on, read, looked at, written, shut down" {
+    local port=$((20000 + RANDOM % 10000)) said
+    guest sockets '"/wasi-test.wasm", "sockets"' "{\"annotations\": {\"warren.wasm/listen\": \"tcp://127.0.0.1:$port\"}}" >/dev/null
+    wait_until 10 log_has "$(cat "$engine_dir/sockets.id")" ready
+    exec 5<>"/dev/tcp/127.0.0.1/$port"
+    printf 'hello world\n' >&5
+    said=$(timeout 10 cat <&5)
+    exec 5>&-
+    exec 5<>"/dev/tcp/127.0.0.1/$port"
+    ended sockets
+    exec 5>&-
+    cri logs "$(cat "$engine_dir/sockets.id")" | tee /dev/stderr | grep -qx 'ok sockets'
+    [ "$said" = goodbye ]
 }
 
 @test "WASI: proc_exit's number is the exit code, its last eight bits as with exit(3)" {

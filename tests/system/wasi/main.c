@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wasi-test all PREOPEN [NAME...] | list | exit CODE | raise SIGNAL | readonly PREOPEN */
+/* wasi-test all PREOPEN [NAME...] | list | exit CODE | raise SIGNAL | readonly PREOPEN | sockets */
 #include "wasi.h"
 
 #include <stdlib.h>
@@ -144,8 +144,11 @@ int main(int argc, char **argv)
         name = job;
         pre = number;
         readonly();
-        printf(failed ? "not ok readonly: %s\n" : "ok readonly\n", first);
     }
+    if (!strcmp(job, "sockets"))
+        check_sockets();
+    if (name)
+        printf(failed ? "not ok %s: %s\n" : "ok %s\n", name, first);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (const struct test *t = all[i]; t->name; t++) {
             if (!strcmp(job, "list"))

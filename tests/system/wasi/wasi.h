@@ -100,6 +100,8 @@ struct test {
 extern const struct test process_tests[], poll_tests[], fd_tests[], io_tests[], table_tests[],
     readdir_tests[], open_tests[], path_tests[], escape_tests[], change_tests[], memory_tests[];
 
+void check_sockets(void);
+
 extern uint32_t pre, dir; /* the preopen that is tested, and the test's own directory below it */
 extern const char *name;  /* of the test, and of that directory */
 
