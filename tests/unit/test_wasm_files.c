@@ -230,6 +230,82 @@ static void each_function_of_wasi_preview_1_does_what_is_specified(void **state)
     pods_run(all_of_wasi);
 }
 
+static void devices(void)
+{
+    expect("dev", GUEST("kind", "/dev"), "directory");
+    expect("dev", GUEST("list", "/dev"), "full null random urandom zero ");
+    expect("dev", GUEST("bytes", "/dev/null"), "0 bytes of nothing");
+    expect("dev", GUEST("fill", "/dev/null", "10"), "filled");
+    expect("dev", GUEST("fill", "/dev/full", "1"), "No space left on device");
+    expect("dev", GUEST("bytes", "/dev/zero"), "32 bytes of nothing");
+    expect("dev", GUEST("bytes", "/dev/urandom"), "32 bytes of something");
+    expect("dev", GUEST("unlink", "/dev/null"), "Resource busy");
+    const char *hidden = ",\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":"
+                         "\"tmpfs\",\"options\":[\"mode=755\"]}]";
+    autofree char *out = NULL;
+    job_with("dev2", hidden, GUEST("list", "/dev"), &out); /* Linux' own is left out */
+    assert_string_equal(out, "stdout F full null random urandom zero \n");
+}
+
+static void every_container_has_the_harmless_devices(void **state)
+{
+    (void)state;
+    pods_run(devices);
+}
+
+/* How many tmpfs of ours are mounted. */
+static int mounted(void)
+{
+    autofree char *command = str_format("grep -c ' %s/t/' /proc/self/mountinfo", pods.dir);
+    FILE *f = popen(command, "r");
+    int count = -1;
+    assert_int_equal(fscanf(f, "%d", &count), 1);
+    pclose(f);
+    return count;
+}
+
+#define SCRATCH                                                                                    \
+    ",\"mounts\":[{\"destination\":\"/scratch\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","          \
+    "\"options\":[\"nosuid\",\"size=64k\",\"mode=1777\"]}]"
+
+static void memory_files(void)
+{
+    struct error err = {0};
+    autofree char *put = NULL, *much = NULL, *cat = NULL;
+    job_with("tmp", SCRATCH, GUEST("fill", "/scratch/f", "10"), &put);
+    assert_string_equal(put, "stdout F filled\n");
+    job_with("tmp", SCRATCH, GUEST("cat", "/scratch/f"), &cat);
+    assert_string_equal(cat, "stdout F No such file or directory\n"); /* each has its own */
+    job_with("tmp", SCRATCH, GUEST("fill", "/scratch/f", "1000"), &much);
+    assert_string_equal(much, "stdout F No space left on device\n");
+    assert_int_equal(mounted(), 0);
+    struct container_spec c = {
+        .pod = "pod", .id = "stays", .args = GUEST("beat", "5"), .more = SCRATCH};
+    if (container_create(&c, &err) < 0)
+        give_up("%s", err.message);
+    container_start("stays");
+    c.id = "bad";
+    c.more = ",\"mounts\":[{\"destination\":\"/a\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"},"
+             "{\"destination\":\"/scratch\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+             "\"options\":[\"size=many\"]}]";
+    assert_int_equal(container_create(&c, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "'size=many' at '/scratch'"));
+    assert_int_equal(mounted(), 1);
+    pods_restart();
+    assert_int_equal(mounted(), 1);
+    container_expect_log("stays", "beat 2\n");
+    assert_int_equal(process_kill(pods.sandboxer, "stays", "", SIGKILL, false, &err), 0);
+    container_wait("stays", NULL);
+    container_remove("stays");
+    assert_int_equal(mounted(), 0);
+}
+
+static void a_tmpfs_is_a_containers_own_and_goes_with_it(void **state)
+{
+    (void)state;
+    pods_run(memory_files);
+}
+
 static void start_pod(void)
 {
     pod_start("pod", "default");
@@ -249,6 +325,8 @@ int main(void)
         cmocka_unit_test(the_layers_are_merged_with_whiteouts_and_opaque_directories),
         cmocka_unit_test(writes_go_to_the_upper_directory_alone),
         cmocka_unit_test(bind_mounts_are_there_and_their_symlinks_do_not_lead_out),
+        cmocka_unit_test(every_container_has_the_harmless_devices),
+        cmocka_unit_test(a_tmpfs_is_a_containers_own_and_goes_with_it),
         cmocka_unit_test(input_comes_from_a_fifo_and_parks_who_waits_for_it),
         cmocka_unit_test(who_is_attached_gets_what_is_written),
     };

@@ -187,11 +187,13 @@ static const struct vfs_mount *mount_at(const struct vfs *v, const char *path)
     for (unsigned i = v->count; i-- > 0;) /* a later one hides an earlier */
         if (str_eq(v->mounts[i].destination, path))
             return &v->mounts[i];
-    return NULL;
+    return vfs_device_at(v, path);
 }
 
 static bool above_a_mount(const struct vfs *v, const char *path)
 {
+    if (str_eq(path, "/dev") && vfs_has_devices(v))
+        return true;
     for (unsigned i = 0; i < v->count; i++) {
         const char *rest = str_after(v->mounts[i].destination, path);
         if (rest && *rest == '/')

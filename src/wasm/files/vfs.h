@@ -6,6 +6,8 @@
  * directory whose overlay.opaque attribute is "y" hides what lies below it. A bind mount is a stack of one directory that is written in
  * place, or a file.
  *
+ * Every tree has /dev/null, zero, full, random and urandom, unless something is mounted at /dev.
+ *
  * Paths are walked one component at a time, symlinks are read here and stay in the tree; a name in a host
  * directory is opened by openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), so that nobody who changes the directory meanwhile leads
  * out. A place in the tree is its absolute path; no descriptor is held. Descriptors of host directories are shared by
@@ -120,6 +122,10 @@ void vfs_layer_put(struct vfs_layer *l);
 int vfs_layer_pin(struct vfs_layer *l);
 void vfs_layer_unpin(struct vfs_layer *l);
 const char *vfs_layer_path(const struct vfs_layer *l);
+/* A device that every tree has, at this path; NULL where there is none, or something hides it. */
+const struct vfs_mount *vfs_device_at(const struct vfs *v, const char *path);
+bool vfs_has_devices(const struct vfs *v);
+const char *vfs_device(size_t i); /* the i-th one's path, NULL after the last */
 /* The node's path below its mount, "." for its root. */
 const char *vfs_below(const struct vfs_node *n);
 /* openat2 below dir, never over a symlink. */

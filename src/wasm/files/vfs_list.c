@@ -128,10 +128,13 @@ static int give_layers(struct listing *l)
     return 0;
 }
 
-/* The component of mount i's destination below the node; NULL where it does not lie below it. */
+/* The component of mount i's destination below the node; NULL where it does not lie below it. Devices count as mounts behind the
+ * others. */
 static char *component_of(const struct listing *l, unsigned i, bool *ret_last)
 {
-    const char *rest = str_after(l->vfs->mounts[i].destination, l->node->path);
+    bool mount = i < l->vfs->count;
+    const char *rest = str_after(
+        mount ? l->vfs->mounts[i].destination : vfs_device(i - l->vfs->count), l->node->path);
     if (!rest || *rest != '/')
         return NULL;
     size_t len = strcspn(rest + 1, "/");
@@ -156,12 +159,19 @@ static int give_mounts(struct listing *l)
     uint32_t stage = STAGE_LAYERS + VFS_LAYERS_MAX;
     if (l->cursor->stage < stage)
         *l->cursor = (struct vfs_cursor){.stage = stage};
-    for (unsigned i = (unsigned)l->cursor->offset; i < l->vfs->count; i++) {
+    unsigned count = l->vfs->count;
+    if (vfs_has_devices(l->vfs))
+        while (vfs_device(count - l->vfs->count))
+            count++;
+    for (unsigned i = (unsigned)l->cursor->offset; i < count; i++) {
         bool last = false;
         autofree char *name = component_of(l, i, &last);
         if (!name || was_given(l, i, name))
             continue;
-        uint8_t type = last && l->vfs->mounts[i].file ? DT_REG : DT_DIR;
+        uint8_t type = !last                    ? DT_DIR
+                       : i >= l->vfs->count     ? DT_CHR
+                       : l->vfs->mounts[i].file ? DT_REG
+                                                : DT_DIR;
         int r = give(l, name, 0, type, stage, i + 1ul);
         if (r)
             return r;

@@ -15,6 +15,7 @@
 #include "wasm/supervisor/limits.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
+#include "wasm/supervisor/tmpfs.h"
 #include "wasm/wire_create.h"
 #include "wasm/wire_files.h"
 
@@ -119,24 +120,43 @@ static int describe_rootfs(struct arena *a, const struct process *p, const struc
     return 0;
 }
 
-/* Of the spec's mounts those that bring files of the host. /proc, /sys, /dev and what else Linux' own are make no sense in
- * WASI, and are left out. */
-static void describe_mounts(struct arena *a, const struct oci_spec *spec, struct wire_files *c)
+/* Linux' own, which make no sense in WASI: /proc, /sys, /dev and what lies below; devices are there anyway (vfs.h). */
+static bool is_linux_own(const struct oci_mount *m)
 {
+    static const char *const places[] = {"/proc", "/sys", "/dev"};
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        const char *rest = str_after(m->destination, places[i]);
+        if (rest && (!*rest || *rest == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* Of the spec's mounts those that bring files: of the host, or of memory. */
+static int describe_mounts(struct wasm *w, struct arena *a, const struct oci_spec *spec,
+                           const char *id, struct wire_files *c, struct error *err)
+{
+    unsigned made = 0;
     for (size_t i = 0; i < spec->mounts_count; i++) {
         const struct oci_mount *m = &spec->mounts[i];
         bool bind = str_eq(str_or_empty(m->type), "bind"), read_only = false;
+        bool tmpfs = str_eq(str_or_empty(m->type), "tmpfs") && !is_linux_own(m);
+        autofree char *made_path = NULL;
         for (char **o = m->options; o && *o; o++) {
             bind |= str_eq(*o, "bind") || str_eq(*o, "rbind");
             read_only |= str_eq(*o, "ro") || str_eq(*o, "rro");
         }
-        if (!bind || str_empty(m->source))
+        int r = tmpfs ? tmpfs_mount(w->tmpfs, id, made++, m, &made_path, err) : 0;
+        if (r < 0)
+            return r;
+        if (!tmpfs && (!bind || str_empty(m->source)))
             continue;
-        struct wire_mount *w = &c->mounts[c->mount_count++];
-        *w = (struct wire_mount){
+        struct wire_mount *mount = &c->mounts[c->mount_count++];
+        *mount = (struct wire_mount){
             .destination = m->destination, .upper = "", .work = "", .read_only = read_only};
-        add_layer(a, &w->layers, m->source);
+        add_layer(a, &mount->layers, tmpfs ? made_path : m->source);
     }
+    return 0;
 }
 
 static int build_vfs(const struct wire_files *c, struct vfs **ret, struct error *err)
@@ -269,7 +289,9 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
     if (r < 0)
         return r;
     f->mount_count = 1;
-    describe_mounts(a, spec, f);
+    r = describe_mounts(w, a, spec, p->id, f, err);
+    if (r < 0)
+        return r;
     c->preopens = preopens_of(a, f);
     r = prepare_process(w, spec, ret, err);
     return r < 0 ? r : prepare_sockets(p, spec, ret, err);

@@ -9,6 +9,7 @@
 
 struct cache;
 struct opaque;
+struct tmpfs;
 struct wire_create;
 struct wire_files;
 struct vfs;
@@ -18,6 +19,7 @@ struct wasm {
     struct program program;
     struct cache *cache;
     struct opaque *opaque;
+    struct tmpfs *tmpfs;
     struct list holders;
     int sockets; /* DIR/w */
     unsigned serial;

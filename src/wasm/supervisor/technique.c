@@ -15,6 +15,7 @@
 #include "wasm/supervisor/once.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
+#include "wasm/supervisor/tmpfs.h"
 #include "wasm/wasm.h"
 #include "wasm/wire_create.h"
 
@@ -36,6 +37,7 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
     snprintf(w->program.uids, sizeof w->program.uids, "%u", options->uids);
     autofree char *sockets = str_format("%s/w", options->dir);
     autofree char *cache = str_format("%s/cache", options->dir);
+    autofree char *tmpfs = str_format("%s/t", options->dir);
     int r = w->options.dir && w->options.worker && sockets && cache
                 ? 0
                 : fail(err, ENOMEM, "set up the wasm technique");
@@ -51,6 +53,8 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
         r = fail(err, ENOMEM, "set up the wasm technique");
     if (!r)
         r = cache_new(&w->cache, cache, options->cache_size, &w->program, err);
+    if (!r)
+        r = tmpfs ? tmpfs_new(&w->tmpfs, tmpfs, err) : fail(err, ENOMEM, "set up");
     if (r < 0)
         wasm_free(w);
     else
@@ -65,17 +69,26 @@ void wasm_free(struct wasm *w)
     holders_free(w);
     cache_free(w->cache);
     opaque_free(w->opaque);
+    tmpfs_free(w->tmpfs);
     close_fd(&w->sockets);
     free((char *)(uintptr_t)w->options.dir);
     free((char *)(uintptr_t)w->options.worker);
     free(w);
 }
 
+static bool is_known(void *arg, const char *container)
+{
+    return sandboxer_find_process(arg, container, "");
+}
+
 static int recover(void *t, struct sandboxer *s, struct error *err)
 {
     struct wasm *w = t;
     w->sandboxer = s;
-    return holders_recover(w, err);
+    int r = holders_recover(w, err);
+    if (!r)
+        tmpfs_sweep(w->tmpfs, is_known, s);
+    return r;
 }
 
 /* Sandboxes */
@@ -331,14 +344,25 @@ static int make(void *t, struct process *p, bool run, const struct buffer *recor
     return r;
 }
 
+/* Where it fails, nothing of it is left. */
+static int make_or_clean(void *t, struct process *p, bool run, const struct buffer *record,
+                         struct error *err)
+{
+    struct wasm *w = t;
+    int r = make(t, p, run, record, err);
+    if (r < 0)
+        tmpfs_remove(w->tmpfs, p->id);
+    return r;
+}
+
 static int create(void *t, struct process *p, const struct buffer *record, struct error *err)
 {
-    return make(t, p, false, record, err);
+    return make_or_clean(t, p, false, record, err);
 }
 
 static int run(void *t, struct process *p, const struct buffer *record, struct error *err)
 {
-    return make(t, p, true, record, err);
+    return make_or_clean(t, p, true, record, err);
 }
 
 static int start(void *t, struct process *p, struct error *err)
@@ -370,14 +394,17 @@ static int post_remove(const struct process *p, struct error *err)
 /* Of one that has ended nothing is left but what the worker remembers. */
 static int remove_process(void *t, struct process *p, struct error *err)
 {
-    (void)t;
+    struct wasm *w = t;
     struct holder *h = NULL;
     int r = p->exited_ns ? post_remove(p, err) : ask(p, WIRE_REMOVE, 0, err);
     if (!r)
         r = holder_of(p, &h, err);
     if (!r)
         r = files_remove(h, files_number(p), err);
-    return r == -ESRCH || r == -ENOTCONN ? 0 : r;
+    if (r < 0 && r != -ESRCH && r != -ENOTCONN)
+        return r;
+    tmpfs_remove(w->tmpfs, p->id);
+    return 0;
 }
 
 static int pause_process(void *t, struct process *p, struct error *err)

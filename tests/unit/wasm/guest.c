@@ -56,6 +56,31 @@ static int put(const char *path, const char *mode, const char *text)
     return fclose(f) ? failed() : 0;
 }
 
+/* What the first bytes are. */
+static int bytes(const char *path)
+{
+    unsigned char b[32], any = 0;
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, b, sizeof b);
+    if (n < 0)
+        return failed();
+    for (ssize_t i = 0; i < n; i++)
+        any |= b[i];
+    printf("%zd bytes of %s\n", n, any ? "something" : "nothing");
+    return 0;
+}
+
+static int fill(const char *path, long kib)
+{
+    static char block[1024];
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    for (long i = 0; i < kib; i++)
+        if (fd < 0 || write(fd, block, sizeof block) < 0)
+            return failed();
+    puts("filled");
+    return 0;
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -188,6 +213,10 @@ int main(int argc, char **argv)
         return atoi(a);
     if (!strcmp(job, "cat"))
         return cat(a);
+    if (!strcmp(job, "bytes"))
+        return bytes(a);
+    if (!strcmp(job, "fill"))
+        return fill(a, atol(b));
     if (!strcmp(job, "write"))
         return put(a, "w", b);
     if (!strcmp(job, "append"))
