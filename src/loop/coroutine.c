@@ -25,6 +25,7 @@ static struct {
     uv_prepare_t before;
     uv_check_t after;
     struct list ready;
+    struct list yielded; /* ready once the loop has polled */
     struct list spare;
     size_t spare_count;
     struct co *current;
@@ -47,6 +48,11 @@ static void before_poll(uv_prepare_t *h)
 static void after_poll(uv_check_t *h)
 {
     (void)h;
+    while (!list_empty(&loop.yielded)) {
+        struct co *co = list_first(&loop.yielded, struct co, ready);
+        list_remove(&co->ready);
+        list_append(&loop.ready, &co->ready);
+    }
     drain();
 }
 
@@ -56,6 +62,7 @@ uv_loop_t *loop_uv(void)
         return &loop.uv;
     loop.made = true;
     list_init(&loop.ready);
+    list_init(&loop.yielded);
     list_init(&loop.spare);
     if (uv_loop_init(&loop.uv) < 0)
         abort();
@@ -116,7 +123,7 @@ static void drain(void)
         list_remove(&co->ready);
         resume(co);
     }
-    if (list_empty(&loop.ready))
+    if (list_empty(&loop.ready) && list_empty(&loop.yielded))
         uv_idle_stop(&loop.idle);
 }
 
@@ -202,9 +209,10 @@ void co_park(void)
 
 void co_yield (void)
 {
-    co_wake(loop.current);
-    fiber_leave(&loop.current->fiber);
-    loop.current->woken = false;
+    struct co *co = loop.current;
+    list_append(&loop.yielded, &co->ready);
+    uv_idle_start(&loop.idle, idle_turn);
+    fiber_leave(&co->fiber);
 }
 
 void co_sleep(int64_t ns)

@@ -42,7 +42,7 @@ void co_park(void);
 bool co_park_until(int64_t deadline_ns);
 /* Makes co ready to run at the next turn. Harmless on one that is ready already. */
 void co_wake(struct co *co);
-/* Lets everything else that is ready run once. */
+/* Lets everything else that is ready run once, and what has come from outside. */
 void co_yield (void);
 void co_sleep(int64_t ns);
 

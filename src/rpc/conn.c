@@ -61,11 +61,13 @@ void conn_flush(struct conn *c)
         return;
     do {
         size_t before = c->out.len;
+        bool full =
+            conn_pending(c) >= CONN_OUT_HIGH; /* then fill() adds nothing, whatever the owner has */
         r = c->ops->fill ? c->ops->fill(c) : 0;
         if (c->closed)
             return;
         if (r >= 0) {
-            bool more = c->out.len > before;
+            bool more = full || c->out.len > before;
             r = send_out(c);
             if (r > 0 && (!more || !c->ops->fill))
                 break;

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "echo.h"
 #include "loop/loop.h"
+#include "rpc/conn.h"
 
 static char dir[64], path[128];
 static struct rpc_server *server;
@@ -366,6 +369,78 @@ static void a_client_that_is_freed_cancels_its_calls(struct rpc_client *c)
 }
 BOTH(a_client_that_is_freed_cancels_its_calls);
 
+/* A connection whose owner has more than one turn takes. */
+struct spring {
+    struct conn conn;
+    size_t left;
+    bool released;
+};
+
+static int spring_fill(struct conn *c)
+{
+    static const uint8_t zeroes[16 << 10];
+    struct spring *s = container_of(c, struct spring, conn);
+    while (s->left && conn_pending(c) < CONN_OUT_HIGH) {
+        assert_int_equal(buffer_append(&c->out, zeroes, sizeof zeroes), 0);
+        s->left -= sizeof zeroes;
+    }
+    return 0;
+}
+
+static int spring_received(struct conn *c, const uint8_t *data, size_t len)
+{
+    (void)c, (void)data, (void)len;
+    return 0;
+}
+
+static void spring_closed(struct conn *c, int code)
+{
+    (void)c, (void)code;
+}
+
+static void spring_released(struct conn *c)
+{
+    container_of(c, struct spring, conn)->released = true;
+}
+
+static void drink(void *arg)
+{
+    static const struct conn_ops ops = {spring_received, spring_fill, NULL, spring_closed,
+                                        spring_released};
+    enum { FIRST = CONN_OUT_HIGH, REST = 1 << 20, BUFFER = 2 << 20 };
+    struct spring s = {.left = REST};
+    int fds[2], room = BUFFER;
+    size_t *got = arg;
+    autofree uint8_t *data = calloc(1, FIRST);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    if (setsockopt(fds[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
+        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    assert_int_equal(conn_init(&s.conn, fds[0], &ops), 0);
+    /* so much is to be sent that fill() adds nothing, and the socket takes all of it at once */
+    assert_int_equal(buffer_append(&s.conn.out, data, FIRST), 0);
+    conn_dirty(&s.conn);
+    co_sleep(NSEC_PER_MSEC);
+    while (*got < FIRST + REST &&
+           co_wait_fd(fds[1], UV_READABLE, clock_mono_ns() + NSEC_PER_SEC) > 0) {
+        ssize_t n = recv(fds[1], data, FIRST, MSG_DONTWAIT);
+        *got += n > 0 ? (size_t)n : 0;
+    }
+    conn_close(&s.conn, 0);
+    while (!s.released)
+        co_yield ();
+    close(fds[1]);
+    loop_stop();
+}
+
+static void all_that_an_owner_has_is_sent(void **state)
+{
+    size_t got = 0;
+    (void)state;
+    co_start(drink, &got);
+    loop_run();
+    assert_int_equal(got, CONN_OUT_HIGH + (1 << 20));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -402,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_holds_its_stream_up_by_grpc),
         cmocka_unit_test(a_stream_given_up_is_cancelled_at_the_server_by_grpc),
         TEST_BOTH(a_client_that_is_freed_cancels_its_calls),
+        cmocka_unit_test(all_that_an_owner_has_is_sent),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
