@@ -93,7 +93,7 @@ static int be_worker(struct worker_options *worker, const struct confine *confin
         worker->threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     hibernate_init();
     busy_init();
-    int r = confine_files(confine, &err);
+    int r = confine_worker(confine, &err);
     if (!r)
         r = worker_run(worker, &err);
     if (r < 0)

@@ -85,10 +85,10 @@ static void answer_failed(struct buffer *answer, int code)
     send_answer(answer, -1);
 }
 
-static void serve(const void *packet, size_t len, struct buffer *answer)
+static void serve(const void *packet, size_t len, int received, struct buffer *answer)
 {
     int fd;
-    serve_request(packet, len, answer, &fd);
+    serve_request(packet, len, received, answer, &fd);
     if (!answer->len)
         return; /* no memory for 16 bytes */
     int e = send_answer(answer, fd);
@@ -113,6 +113,27 @@ static void became_busy(void)
     }
 }
 
+/* As recv(), with up to one descriptor; -1 where there is none. */
+static ssize_t receive(void *packet, int *ret_fd)
+{
+    struct iovec v = {packet, FILES_PACKET_MAX};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    ssize_t n = recvmsg(process.requests, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    *ret_fd = -1;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    return n;
+}
+
 /* Counted as idle by who starts it. */
 static void *serve_worker(void *arg)
 {
@@ -120,13 +141,14 @@ static void *serve_worker(void *arg)
     auto(buffer) struct buffer answer = {0};
     autofree uint8_t *packet = malloc(FILES_PACKET_MAX);
     while (packet) {
-        ssize_t n = recv(process.requests, packet, FILES_PACKET_MAX, 0);
+        autoclose int fd = -1;
+        ssize_t n = receive(packet, &fd);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             break;
         became_busy();
-        serve(packet, (size_t)n, &answer);
+        serve(packet, (size_t)n, fd, &answer);
         if (atomic_fetch_add(&process.idle, 1) < SERVERS)
             continue;
         break; /* there are enough without it */

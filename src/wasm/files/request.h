@@ -25,6 +25,7 @@ enum files_op {
     FILES_RENAME,  /* as FILES_LINK */
     FILES_UTIMES,  /* times */
     FILES_LIST,    /* the entries from cursor on; 1: there are more. base and path: the directory */
+    FILES_FUTIMES, /* times; with the descriptor of a file that was opened for writing */
     FILES_STDIO,   /* a descriptor of FIFO number stage: 0 input, 1 output, 2 error output */
     FILES_OP_END,
 };

@@ -25,6 +25,7 @@ struct doing {
     const struct files_request *r;
     struct vfs *tree;
     struct buffer *answer;
+    int received; /* the descriptor that came with the request; -1 */
     int fd;
 };
 
@@ -211,6 +212,18 @@ static int do_stdio(struct doing *d, const struct files_container *c)
     return d->fd < 0 ? -errno : 0;
 }
 
+/* The worker has the file open and owns it not. One that it may not write to (of an image) stays as it is. */
+static int do_futimes(const struct doing *d)
+{
+    struct stat st;
+    int flags = fcntl(d->received, F_GETFL);
+    if (flags < 0 || fstat(d->received, &st) < 0)
+        return -errno;
+    if ((flags & O_ACCMODE) == O_RDONLY || !S_ISREG(st.st_mode))
+        return -EPERM;
+    return futimens(d->received, d->r->times) < 0 ? -errno : 0;
+}
+
 static int serve(struct doing *d)
 {
     struct error err = {0};
@@ -220,6 +233,8 @@ static int serve(struct doing *d)
     int e;
     if (d->r->op == FILES_STDIO) {
         e = do_stdio(d, c);
+    } else if (d->r->op == FILES_FUTIMES) {
+        e = do_futimes(d);
     } else {
         e = table_tree(c, &d->tree, &err);
         if (!e) {
@@ -231,11 +246,11 @@ static int serve(struct doing *d)
     return e;
 }
 
-void serve_request(const void *packet, size_t len, struct buffer *answer, int *ret_fd)
+void serve_request(const void *packet, size_t len, int fd, struct buffer *answer, int *ret_fd)
 {
     struct files_request r = {0};
     struct files_answer head = {0};
-    struct doing d = {.r = &r, .answer = answer, .fd = -1};
+    struct doing d = {.r = &r, .answer = answer, .received = fd, .fd = -1};
     buffer_clear(answer);
     int e = buffer_append(answer, &head, sizeof head);
     if (!e)

@@ -307,14 +307,16 @@ static uint32_t fd_filestat_set_times(struct wasi_call *c)
         r = wasi_times(c->args[1], c->args[2], c->args[3], times);
     if (r)
         return r;
-    struct disk_op op = {.kind = DISK_TIMES, .times = {times[0], times[1]}};
-    if (f->kind == WASI_FD_FILE)
-        return do_on_disk(c, f, &op);
-    if (f->kind != WASI_FD_DIR)
+    if (f->kind != WASI_FD_FILE && f->kind != WASI_FD_DIR)
         return WASI_INVAL;
-    struct files_request q = {
-        .op = FILES_UTIMES, .base = f->path, .path = ".", .times = {times[0], times[1]}};
-    return c->resumed ? wasi_answer(c, NULL) : wasi_ask(c, &q);
+    bool file = f->kind == WASI_FD_FILE;
+    struct files_request q = {.op = file ? FILES_FUTIMES : FILES_UTIMES,
+                              .base = file ? "" : f->path,
+                              .path = file ? "" : ".",
+                              .times = {times[0], times[1]}};
+    if (c->resumed)
+        return wasi_answer(c, NULL);
+    return file ? wasi_ask_about(c, &q, f->fd) : wasi_ask(c, &q);
 }
 
 static uint32_t fd_advise(struct wasi_call *c)

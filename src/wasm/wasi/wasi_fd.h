@@ -82,6 +82,8 @@ uint8_t wasi_filetype(uint32_t mode);
 uint32_t wasi_store_stat(const struct wasi_call *c, uint64_t at, const struct files_stat *st);
 /* Sends the request: WASI_PARK, or why not. */
 uint32_t wasi_ask(struct wasi_call *c, struct files_request *r);
+uint32_t wasi_ask_about(struct wasi_call *c, struct files_request *r,
+                        int fd); /* with a descriptor */
 /* What the guest waited for, in a resumed call: WASI_PARK where it is not there yet, the failure, or WASI_SUCCESS and the job, the
  * caller's to free (ret may be NULL). */
 uint32_t wasi_answer(struct wasi_call *c, struct job **ret);

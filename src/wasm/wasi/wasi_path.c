@@ -50,6 +50,12 @@ uint32_t wasi_ask(struct wasi_call *c, struct files_request *r)
     return e < 0 ? wasi_errno_of(e) : wasi_park(c->guest);
 }
 
+uint32_t wasi_ask_about(struct wasi_call *c, struct files_request *r, int fd)
+{
+    int e = ask_files_about(c->guest, r, fd);
+    return e < 0 ? wasi_errno_of(e) : wasi_park(c->guest);
+}
+
 uint32_t wasi_answer(struct wasi_call *c, struct job **ret)
 {
     struct job *j = job_take(c->guest);

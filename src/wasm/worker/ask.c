@@ -2,6 +2,7 @@
 #include "wasm/worker/ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,14 +68,29 @@ static struct job *leave_place(uint64_t tag)
     return j;
 }
 
-/* False: the socket is full. */
-static bool send_packet(const struct buffer *packet)
+/* Sends the job's packet with its descriptor, which it has no more then. False: the socket is full. */
+static bool send_packet(struct job *j)
 {
+    struct iovec v = {j->bytes.data, j->bytes.len};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    if (j->fd >= 0) {
+        m.msg_control = control.bytes;
+        m.msg_controllen = sizeof control.bytes;
+        control.align = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.align), &j->fd, sizeof(int));
+    }
     ssize_t n;
     do
-        n = send(ask.watch.fd, packet->data, packet->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = sendmsg(ask.watch.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    return n >= 0 || (errno != EAGAIN && errno != ENOBUFS); /* else the files process has ended */
+    if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS))
+        return false;
+    close_fd(&j->fd); /* or the files process has ended */
+    return true;
 }
 
 static void want_room(bool wanted)
@@ -87,7 +103,7 @@ static void want_room(bool wanted)
 static void send_unsent(void)
 {
     for (struct job *j; (j = list_first(&ask.unsent, struct job, link));) {
-        if (!send_packet(&j->bytes))
+        if (!send_packet(j))
             break;
         list_remove(&j->link);
     }
@@ -96,9 +112,18 @@ static void send_unsent(void)
 
 int ask_files(struct guest *g, struct files_request *r)
 {
+    return ask_files_about(g, r, -1);
+}
+
+int ask_files_about(struct guest *g, struct files_request *r, int fd)
+{
+    autoclose int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0 && copy < 0)
+        return -errno;
     struct job *j = job_new(g);
     if (!j)
         return -ENOMEM;
+    j->fd = take_fd(&copy);
     pthread_mutex_lock(&ask.lock);
     int e = take_place(j);
     if (!e) {
@@ -108,7 +133,7 @@ int ask_files(struct guest *g, struct files_request *r)
         if (e < 0)
             leave_place(j->tag);
     }
-    if (!e && (!list_empty(&ask.unsent) || !send_packet(&j->bytes))) {
+    if (!e && (!list_empty(&ask.unsent) || !send_packet(j))) {
         list_append(&ask.unsent, &j->link);
         want_room(true);
     }

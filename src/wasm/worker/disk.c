@@ -56,8 +56,6 @@ static int64_t do_op(struct job *j)
         return -posix_fallocate(j->fd, op->offset, op->length);
     case DISK_ADVISE:
         return -posix_fadvise(j->fd, op->offset, op->length, op->advice);
-    case DISK_TIMES:
-        return result_of(futimens(j->fd, op->times));
     default:
         return 0;
     }

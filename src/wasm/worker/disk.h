@@ -4,7 +4,6 @@
 #pragma once
 
 #include <stdint.h>
-#include <time.h>
 
 #include "wasm/worker/job.h"
 
@@ -18,7 +17,6 @@ enum disk_kind {
     DISK_TRUNCATE, /* to length */
     DISK_ALLOCATE,
     DISK_ADVISE,
-    DISK_TIMES,
     DISK_CLOSE, /* ours */
 };
 
@@ -29,7 +27,6 @@ struct disk_op {
     int advice;
     int64_t offset; /* -1: the descriptor's own position */
     int64_t length;
-    struct timespec times[2];
 };
 
 /* Control thread. */
