@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How fast do guests compute? The same C programs natively (clang -O2), in pods of the busy and of the dense profile, and by PyPI's
 # wasmtime with its default engine, interleaved: bench/guests/compute.c times itself.
-#   bench/wasm_compute.sh [ROUNDS]      default 3
+#   bench/wasm_compute.sh [ROUNDS [PROGRAM...]]      default 5 and sha256 matrix nbody sort
 #   WASMTIME_PYTHON=PYTHON   one that has wasmtime; else a venv is made below the temporary root
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,5 +18,5 @@ python=${WASMTIME_PYTHON:-$root/venv/bin/python}
 bench_engine
 bench_image compute "$root/context"
 bench_machine
-"$python" bench/wasm_compute.py "$root" "$socket" "${1:-3}" &
+"$python" bench/wasm_compute.py "$root" "$socket" "${1:-5}" "${@:2}" &
 bench_wait $!
