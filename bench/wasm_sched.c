@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fairness and control of wasm guests in one worker, through the supervisor's functions: no RPC and no engine.
  *
- *   bench-wasm-sched GUEST [COUNT]
+ *   bench-wasm-sched GUEST [COUNT [SPINNERS]]
  *
  * GUEST is build/.../tests/unit/wasm/guest.wasm. Prints, beside 0, 2 and 100 endless loops: the time from a kill to its known
  * end over COUNT (1000) guests that compute, sleep, or are being instantiated, and how late a guest wakes from a
- * timer; then how exactly quotas and shares are kept. Nothing else should run beside. */
+ * timer; then how exactly quotas and shares are kept. With SPINNERS: only the former, beside so many. Nothing else should run beside. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "linux/slice.h"
 #include "sandbox/server.h"
 #include "wasm/supervisor/supervisor.h"
 #include "wasm/wasm.h"
@@ -23,7 +24,7 @@ static struct {
     struct wasm *wasm;
     struct sandboxer *sandboxer;
     unsigned serial;
-    int count;
+    int count, spinners; /* spinners -1: as above */
 } bench;
 
 static void die(const struct error *err)
@@ -40,7 +41,8 @@ static void start(const char *job, const char *resources, char ret_id[16])
     snprintf(ret_id, 16, "c%u", bench.serial++);
     autofree char *spec =
         str_format("{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",\"args\":"
-                   "[\"/guest.wasm\",%s]},\"linux\":{\"resources\":{%s}}}",
+                   "[\"/guest.wasm\",%s]},\"annotations\":{\"warren.wasm/"
+                   "profile\":\"dense\"},\"linux\":{\"resources\":{%s}}}",
                    job, resources);
     autofree char *lower = str_format("lowerdir=%s/rootfs", bench.dir);
     autofree char *log = str_format("log+cri://%s/logs/%s", bench.dir, ret_id);
@@ -215,16 +217,20 @@ static void all(void *arg)
         sandboxer_start(bench.sandboxer, "pod", NULL, &err) < 0)
         die(&err);
     char id[16];
-    start("\"sleep\",\"1\"", "", id); /* compiles */
+    start("\"sleep\",\"3600000\"", "", id); /* compiles */
     end(id);
     static const unsigned spinners[] = {0, 2, 100};
-    for (size_t i = 0; i < ARRAY_SIZE(spinners); i++)
-        beside_spinners(spinners[i]);
-    quota(10, 100, 0);
-    quota(10, 100, 4);
-    quota(1, 100, 0);
-    quota(50, 10, 0);
-    shares();
+    if (bench.spinners >= 0) {
+        beside_spinners((unsigned)bench.spinners);
+    } else {
+        for (size_t i = 0; i < ARRAY_SIZE(spinners); i++)
+            beside_spinners(spinners[i]);
+        quota(10, 100, 0);
+        quota(10, 100, 4);
+        quota(1, 100, 0);
+        quota(50, 10, 0);
+        shares();
+    }
     if (sandboxer_shutdown(bench.sandboxer, "pod", &err) < 0)
         die(&err);
     loop_stop();
@@ -258,12 +264,15 @@ static void prepare(const char *module)
 
 int main(int argc, char **argv)
 {
-    int64_t count = 1000;
-    if (argc < 2 || (argc > 2 && str_parse_int(argv[2], 10, 100000, &count) < 0)) {
-        fputs("Usage: bench-wasm-sched GUEST [COUNT]\n", stderr);
+    int64_t count = 1000, spinners = -1;
+    if (argc < 2 || (argc > 2 && str_parse_int(argv[2], 10, 100000, &count) < 0) ||
+        (argc > 3 && str_parse_int(argv[3], 0, 100000, &spinners) < 0)) {
+        fputs("Usage: bench-wasm-sched GUEST [COUNT [SPINNERS]]\n", stderr);
         return 2;
     }
     bench.count = (int)count;
+    bench.spinners = (int)spinners;
+    linux_set_slice(0, NSEC_PER_MSEC / 10);
     strcpy(bench.dir, "/tmp/warren-wasm-sched.XXXXXX");
     if (!mkdtemp(bench.dir))
         return 1;

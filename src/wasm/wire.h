@@ -14,7 +14,7 @@
 
 #include "base/buffer.h"
 
-enum { WIRE_VERSION = 4, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+enum { WIRE_VERSION = 5, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
 
 enum wire_type {
     /* requests */
@@ -29,7 +29,7 @@ enum wire_type {
     WIRE_REMOVE, /* id */
     WIRE_PAUSE,  /* id, paused */
     WIRE_UPDATE, /* id, memory limit (0: stays), cpu */
-    WIRE_STATS,  /* id. Reply: cpu ns, memory, limit */
+    WIRE_STATS,  /* id. Reply: cpu ns, memory, limit, bytes read, bytes written */
     WIRE_CLOSE_STDIN, /* id */
     WIRE_ATTACH,      /* id, token, streams (1 out, 2 err) */
     WIRE_RETIRE,      /* end as soon as nothing is held */

@@ -123,8 +123,7 @@ static void spinning(void)
         container_remove(id);
     }
     printf("# the slowest end of %d spinning guests: %lld us\n", SPINNERS, (long long)worst / 1000);
-    /* 10 ms is the promise; this machine is shared, and the sanitizers take their share */
-    assert_true(worst < NSEC_PER_SEC);
+    assert_true(worst < pods_patience(100 * NSEC_PER_MSEC));
 }
 
 static void endless_loops_hold_up_nobody_and_are_killed(void **state)
@@ -220,7 +219,7 @@ static void pausing(void)
     assert_true(strlen(later) > strlen(after));
     struct process_stats stats;
     assert_int_equal(process_get_stats(pods.sandboxer, "beat", &stats, &err), 0);
-    assert_true(stats.cpu_ns > 0 && stats.memory_usage >= 65536);
+    assert_true(stats.cpu_ns > 0 && stats.memory_usage >= 4096);
     autofree char *path = str_format("%s/logs/beat", pods.dir);
     autofree char *moved = str_format("%s/logs/beat.1", pods.dir);
     assert_int_equal(rename(path, moved), 0);

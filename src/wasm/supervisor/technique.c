@@ -464,6 +464,8 @@ static int stats(void *t, struct process *p, struct process_stats *ret, struct e
     ret->memory_usage = ret->memory_working_set = ret->memory_rss =
         (uint64_t)wire_number(&reply.reader);
     ret->memory_limit = (uint64_t)wire_number(&reply.reader);
+    ret->io_read_bytes = (uint64_t)wire_number(&reply.reader);
+    ret->io_write_bytes = (uint64_t)wire_number(&reply.reader);
     return 0;
 }
 

@@ -25,6 +25,7 @@ static bool prepare(struct wasi_call *c, struct wasmtime_caller *caller)
     c->memory = wasmtime_memory_data(context, &memory.of.memory);
     c->size = wasmtime_memory_data_size(context, &memory.of.memory);
     atomic_store_explicit(&c->guest->memory, c->size, memory_order_relaxed);
+    atomic_store_explicit(&c->guest->memory_at, c->memory, memory_order_relaxed);
     return true;
 }
 

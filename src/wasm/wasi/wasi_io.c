@@ -94,6 +94,8 @@ static uint32_t finish(struct wasi_call *c, const struct transfer *t, int code)
 static void advance(struct wasi_call *c, struct transfer *t, size_t n)
 {
     c->guest->progress += n;
+    atomic_fetch_add_explicit(t->writes ? &c->guest->written_bytes : &c->guest->read_bytes, n,
+                              memory_order_relaxed);
     vectors_skip(&t->v, n);
 }
 

@@ -8,16 +8,22 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "linux/slice.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched_own.h"
 
 /* SPARE: how many turns may be stuck before one has to end. SLOW_TURNS: how many in a row must end in time before a guest that
  * was stuck is as the others again. */
 enum { SPARE = 16, SLOW_TURNS = 16, SLOW_NICE = 5, IDLE_TICKS = 25 };
-#define SLICE_NS    (SCHED_SLICE_MS * NSEC_PER_MSEC)
+/* Of the kernel's: who computes is preferred to who does so without end. */
+#define USUAL_SLICE_NS (1 * NSEC_PER_MSEC)
+#define STUCK_SLICE_NS (100 * NSEC_PER_MSEC)
+#define SLICE_NS       (SCHED_SLICE_MS * NSEC_PER_MSEC)
+/* The turn of a quick thread: longer, and the kernel would let it wait in the middle. */
+#define QUICK_NS    (NSEC_PER_MSEC * 3 / 10)
 #define STUCK_NS    (8 * NSEC_PER_MSEC)
+#define BLOCKED_NS  (100 * NSEC_PER_MSEC) /* in the kernel: a disk */
 #define SLOW_CPU_NS (3 * SLICE_NS)
-#define PREEMPT_NS  (NSEC_PER_MSEC / 4) /* the least turn */
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -43,55 +49,64 @@ static int start(struct compute *t, struct error *err)
     return r;
 }
 
-static void wake(struct list *idle, unsigned *awake)
+static bool wake(enum compute_role role)
 {
-    struct compute *t = list_first(idle, struct compute, idle);
+    struct compute *t = list_first(&sched.idle[role], struct compute, idle);
     struct error err = {0};
     if (!t)
-        return;
+        return false;
     if (start(t, &err) < 0) { /* those that there are go on */
         diag_warning("%s", err.message);
-        return;
+        return false;
     }
     list_remove(&t->idle);
     t->awake = true;
-    ++*awake;
+    sched.awake[role]++;
     pthread_cond_signal(&t->wake);
+    return true;
 }
 
-/* Ends the turn that has had the most, where g has had less. */
-static void preempt(const struct guest *g)
+/* Whether so many of the usual threads may compute. */
+static bool wanted(unsigned awake)
+{
+    return awake <= sched.cores + sched.stuck;
+}
+
+/* The turn that has had the most, where g has had less; else NULL. */
+static struct compute *worse_than(const struct guest *g)
 {
     struct compute *worst = NULL;
-    int64_t now = clock_mono_ns(), most = 0;
+    int64_t now = clock_mono_ns(), most = fair_virtual(&g->fair, g->group ? &g->group->fair : NULL);
     for (unsigned i = 0; i < sched.thread_count; i++) {
         struct compute *t = &sched.threads[i];
-        if (!t->guest || t->slow || t->stuck || atomic_load(&t->guest->yield))
+        if (!t->guest || t->role != COMPUTE_USUAL || t->stuck || atomic_load(&t->guest->yield))
             continue;
         const struct fair_item *item =
             t->guest->group ? &t->guest->group->fair.item : &t->guest->fair;
         int64_t v = item->virtual + fair_scale(now - t->began, item);
-        if (now - t->began >= PREEMPT_NS && (!worst || v - most > 0)) {
+        if (v - most > 0) {
             worst = t;
             most = v;
         }
     }
-    if (!worst || most - fair_virtual(&g->fair, g->group ? &g->group->fair : NULL) <= 0)
-        return;
-    atomic_store(&worst->guest->yield, true);
-    compute_interrupt();
+    return worst;
 }
 
 void compute_offer(const struct guest *g, bool woken)
 {
     if (g->slow) {
-        if (sched.awake_slow < sched.cores)
-            wake(&sched.idle_slow, &sched.awake_slow);
-    } else if (sched.awake < sched.cores + sched.stuck) {
-        wake(&sched.idle, &sched.awake);
-    } else if (woken) {
-        preempt(g);
+        wake(COMPUTE_SLOW);
+        return;
     }
+    if (wanted(sched.awake[COMPUTE_USUAL] + 1)) {
+        wake(COMPUTE_USUAL);
+        return;
+    }
+    struct compute *worst = woken ? worse_than(g) : NULL;
+    if (!worst || wake(COMPUTE_QUICK))
+        return;
+    atomic_store(&worst->guest->yield, true);
+    compute_interrupt();
 }
 
 /* Turns */
@@ -100,7 +115,7 @@ static struct guest *next(struct compute *self)
 {
     int64_t now = clock_mono_ns();
     for (;;) {
-        struct fair_item *i = fair_take(self->slow ? &sched.slow : &sched.fair);
+        struct fair_item *i = fair_take(self->role == COMPUTE_SLOW ? &sched.slow : &sched.fair);
         if (!i)
             return NULL;
         struct guest *g = container_of(i, struct guest, fair);
@@ -108,7 +123,7 @@ static struct guest *next(struct compute *self)
         int64_t until = g->group ? fair_quota_until(&g->group->fair.quota, now) : 0;
         if (!until)
             return g;
-        if (self->slow) {
+        if (self->role == COMPUTE_SLOW) {
             g->state = GUEST_THROTTLED;
             sched_timer_set(&g->timer, until);
         } else {
@@ -127,7 +142,7 @@ static void begin_turn(struct compute *self, struct guest *g)
     if (g->group)
         self->reserved = fair_quota_reserve(&g->group->fair.quota, self->reserved);
     self->began = clock_mono_ns();
-    self->until = self->began + self->reserved;
+    self->until = self->began + (self->role == COMPUTE_QUICK ? QUICK_NS : self->reserved);
     self->cpu_began = clock_ns(self->clock);
     if (!sched.running++)
         pthread_cond_signal(&sched.computing);
@@ -138,7 +153,7 @@ static void charge(struct compute *self, struct guest *g, int64_t ns)
 {
     struct sched_group *group = g->group;
     atomic_fetch_add(&g->cpu_ns, (uint64_t)ns);
-    if (self->slow)
+    if (self->role == COMPUTE_SLOW)
         fair_charge(&sched.slow, &g->fair, NULL, ns);
     else
         fair_charge(&sched.fair, &g->fair, group ? &group->fair : NULL, ns);
@@ -160,7 +175,10 @@ static void end_turn(struct compute *self, struct guest *g)
         guest_limit(g, GUEST_LIMIT_CPU);
     self->guest = NULL;
     sched.running--;
-    sched.stuck -= self->stuck;
+    if (self->stuck) {
+        sched.stuck--;
+        linux_set_slice(self->tid, USUAL_SLICE_NS);
+    }
     self->stuck = false;
 }
 
@@ -176,30 +194,42 @@ static void run_one(struct compute *self, struct guest *g)
 
 static void idle(struct compute *self)
 {
-    --*(self->slow ? &sched.awake_slow : &sched.awake);
+    sched.awake[self->role]--;
     self->awake = false;
-    list_append((self->slow ? &sched.idle_slow : &sched.idle)->next, &self->idle);
+    list_append(sched.idle[self->role].next, &self->idle);
     while (!self->awake)
         pthread_cond_wait(&self->wake, &sched.lock);
 }
 
-/* As many threads compute as there are cores, and one more for each that is stuck; and as many slow ones. */
-static void *compute(void *arg)
+static void set_up(struct compute *self)
 {
-    struct compute *self = arg;
-    pthread_setname_np(pthread_self(), self->slow ? "compute-slow" : "compute");
-    pthread_mutex_lock(&sched.lock);
+    static const int64_t slices[] = {[COMPUTE_USUAL] = USUAL_SLICE_NS,
+                                     [COMPUTE_QUICK] = SCHED_BRIEF_NS,
+                                     [COMPUTE_SLOW] = STUCK_SLICE_NS};
     self->clock = CLOCK_THREAD_CPUTIME_ID;
     pthread_getcpuclockid(pthread_self(), &self->clock);
     self->tid = gettid();
-    if (self->slow)
+    linux_set_slice(self->tid, (uint64_t)slices[self->role]);
+    if (self->role == COMPUTE_SLOW)
         setpriority(PRIO_PROCESS, (id_t)self->tid, SLOW_NICE);
+}
+
+/* As many usual threads compute as there are cores, and one more for each that is stuck. */
+static void *compute(void *arg)
+{
+    struct compute *self = arg;
+    static const char *const names[] = {[COMPUTE_USUAL] = "compute",
+                                        [COMPUTE_QUICK] = "compute-quick",
+                                        [COMPUTE_SLOW] = "compute-slow"};
+    pthread_setname_np(pthread_self(), names[self->role]);
+    pthread_mutex_lock(&sched.lock);
+    set_up(self);
     for (;;) {
-        struct guest *g =
-            self->slow || sched.awake <= sched.cores + sched.stuck ? next(self) : NULL;
+        bool goes_on = self->role != COMPUTE_USUAL || wanted(sched.awake[COMPUTE_USUAL]);
+        struct guest *g = goes_on ? next(self) : NULL;
         if (g)
             run_one(self, g);
-        else
+        if (!g || self->role == COMPUTE_QUICK)
             idle(self);
     }
     return NULL;
@@ -217,11 +247,15 @@ int64_t compute_spent(const struct guest *g)
 
 static void look_for_stuck(struct compute *t, int64_t now)
 {
-    if (t->slow || t->stuck || now - t->until < STUCK_NS)
+    if (t->role != COMPUTE_USUAL || t->stuck || now - t->until < STUCK_NS)
+        return;
+    /* one that waits for its core is not stuck */
+    if (clock_ns(t->clock) - t->cpu_began < SLOW_CPU_NS && now - t->until < BLOCKED_NS)
         return;
     t->stuck = true;
     sched.stuck++;
-    wake(&sched.idle, &sched.awake);
+    linux_set_slice(t->tid, STUCK_SLICE_NS);
+    wake(COMPUTE_USUAL);
 }
 
 /* Whether a turn is over; *ret_next: when to look again. */
@@ -249,6 +283,7 @@ static void *tick(void *arg)
     (void)arg;
     uint64_t seen = 0;
     pthread_setname_np(pthread_self(), "tick");
+    linux_set_slice(0, SCHED_BRIEF_NS);
     unsigned idle_ticks = 0;
     for (;;) {
         int64_t at;
@@ -270,17 +305,21 @@ static void *tick(void *arg)
 
 int compute_init(struct error *err)
 {
-    sched.thread_count = 2 * sched.cores + SPARE;
+    sched.thread_count = 3 * sched.cores + SPARE;
     sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
     if (!sched.threads)
         return fail(err, ENOMEM, "set up the scheduler");
+    for (int role = 0; role < COMPUTE_ROLES; role++)
+        list_init(&sched.idle[role]);
     int r = sched_start_thread(tick, NULL, err);
     for (unsigned i = 0; !r && i < sched.thread_count; i++) {
         struct compute *t = &sched.threads[i];
         pthread_cond_init(&t->wake, NULL);
         list_init(&t->idle);
-        t->slow = i < sched.cores;
-        list_append(t->slow ? &sched.idle_slow : &sched.idle, &t->idle);
+        t->role = i < sched.cores       ? COMPUTE_SLOW
+                  : i < 2 * sched.cores ? COMPUTE_QUICK
+                                        : COMPUTE_USUAL;
+        list_append(&sched.idle[t->role], &t->idle);
     }
     return r;
 }

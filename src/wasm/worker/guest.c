@@ -10,6 +10,7 @@
 #include "wasm/worker/hibernate.h"
 #include "wasm/worker/job.h"
 #include "wasm/worker/module.h"
+#include "wasm/worker/reap.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
@@ -97,6 +98,10 @@ enum guest_turn guest_run(struct guest *g, int64_t until)
     if (atomic_exchange(&g->new_limits, false) && g->store)
         apply_limits(g);
     enum guest_turn t = console_opened(&g->wasi.console, g) ? turn(g, until) : GUEST_TURN_PARK;
+    if (t == GUEST_TURN_YIELD && g->space.memory) { /* may have grown since its last host call */
+        atomic_store(&g->memory_at, runtime_memory(&g->space));
+        atomic_store(&g->memory, runtime_memory_size(&g->space));
+    }
     return t;
 }
 
@@ -131,21 +136,35 @@ static const char *const limits[] = {
         "killed: it ran for as long as it may (the annotation warren.wasm/wall-time-limit)",
 };
 
+static bool take_bool(bool *b)
+{
+    bool was = *b;
+    *b = false;
+    return was;
+}
+
+static bool large(const struct guest *g)
+{
+    uint64_t now = runtime_memory_size(&g->space), known = atomic_load(&g->memory);
+    return (now > known ? now : known) >= REAP_LEAST;
+}
+
 static void drop(struct guest *g)
 {
     hibernate_wake(g); /* deleting a future unwinds its stack */
     if (g->future)
         wasmtime_call_future_delete(take_ptr(&g->future));
-    if (g->store)
+    if (g->store && large(g))
+        reap(take_ptr(&g->store), take_bool(&g->counted));
+    else if (g->store)
         wasmtime_store_delete(take_ptr(&g->store));
     g->space = (struct runtime_space){0};
     if (g->trap)
         wasm_trap_delete(take_ptr(&g->trap));
     if (g->error)
         wasmtime_error_delete(take_ptr(&g->error));
-    if (g->counted)
+    if (take_bool(&g->counted))
         busy_give();
-    g->counted = false;
 }
 
 void guest_end(struct guest *g, int signal)

@@ -87,10 +87,12 @@ struct guest {
     struct guest_limits limits;
     struct wasi wasi;
     _Atomic uint64_t cpu_ns;
-    _Atomic uint64_t memory;       /* bytes of linear memory, as of the last host call */
-    int64_t started_ns, exited_ns; /* wall */
-    char *message;                 /* what ended it where there is more to say */
-    void *owner;                   /* the worker's */
+    _Atomic uint64_t memory;    /* bytes of linear memory, as of the last host call or turn */
+    uint8_t *_Atomic memory_at; /* as of then */
+    _Atomic uint64_t read_bytes, written_bytes; /* by host calls */
+    int64_t started_ns, exited_ns;              /* wall */
+    char *message;                              /* what ended it where there is more to say */
+    void *owner;                                /* the worker's */
 };
 
 enum guest_turn { GUEST_TURN_DONE, GUEST_TURN_YIELD, GUEST_TURN_PARK };

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "linux/slice.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/module.h"
+#include "wasm/worker/reap.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched_own.h"
 
@@ -22,8 +24,6 @@ struct sched sched = {.lock = PTHREAD_MUTEX_INITIALIZER,
                       .computing = PTHREAD_COND_INITIALIZER,
                       .rest = PTHREAD_COND_INITIALIZER,
                       .tired = LIST_INIT(sched.tired),
-                      .idle = LIST_INIT(sched.idle),
-                      .idle_slow = LIST_INIT(sched.idle_slow),
                       .ended = LIST_INIT(sched.ended)};
 
 static void wake_control(void)
@@ -251,6 +251,7 @@ int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err)
 int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *err)
 {
     sched.on_ended = ended;
+    linux_set_slice(0, SCHED_BRIEF_NS);
     sched.epoll = epoll_create1(EPOLL_CLOEXEC);
     sched.wake = (struct sched_watch){
         .ready = wake_ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};
@@ -258,6 +259,8 @@ int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *e
         return fail(err, errno, "set up the scheduler");
     sched.cores = threads ? threads : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     int r = sched_start_thread(sched_rest, NULL, err);
+    if (!r)
+        r = reap_init(err);
     return r < 0 ? r : compute_init(err);
 }
 

@@ -12,6 +12,9 @@
 #include "wasm/worker/guest.h"
 #include "wasm/worker/sched.h"
 
+/* The kernel's slice for the threads that have little to do and must do it soon. */
+#define SCHED_BRIEF_NS (NSEC_PER_MSEC / 10)
+
 enum sched_timer_kind { TIMER_GUEST, TIMER_WALL, TIMER_GROUP };
 
 struct sched_group {
@@ -28,11 +31,18 @@ struct sched_control {
     struct guest *guest;
 };
 
+enum compute_role {
+    COMPUTE_USUAL,
+    COMPUTE_QUICK, /* one turn at a time, for who has just woken: beside the usual ones, which the kernel may let wait */
+    COMPUTE_SLOW,  /* for guests whose turns do not end */
+    COMPUTE_ROLES,
+};
+
 struct compute { /* a compute thread */
     pthread_cond_t wake;
-    struct list idle; /* sched.idle, or sched.idle_slow */
+    struct list idle; /* sched.idle of its role */
     bool started, awake;
-    bool slow;            /* for guests whose turns do not end */
+    enum compute_role role;
     bool stuck;           /* in a turn that does not end: another thread may take its core's work */
     struct guest *guest;  /* whose turn it is; NULL */
     int64_t began, until; /* of the turn */
@@ -51,11 +61,11 @@ extern struct sched {
     struct heap timers;
     struct compute *threads;
     unsigned thread_count, cores;
-    struct list idle, idle_slow; /* threads, the one that computed last first */
-    unsigned awake, awake_slow;  /* threads that are not idle */
-    unsigned running, stuck;     /* threads in a turn, and those of them that are stuck */
-    uint64_t turns;              /* counts up with every turn of a guest */
-    int64_t sleeps_until;        /* the control thread; 0 while awake */
+    struct list idle[COMPUTE_ROLES]; /* threads, the one that computed last first */
+    unsigned awake[COMPUTE_ROLES];   /* those that are not idle */
+    unsigned running, stuck;         /* threads in a turn, and those of them that are stuck */
+    uint64_t turns;                  /* counts up with every turn of a guest */
+    int64_t sleeps_until;            /* the control thread; 0 while awake */
     int epoll;
     struct sched_watch wake;
     void (*on_ended)(struct guest *g);

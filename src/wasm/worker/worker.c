@@ -17,8 +17,8 @@
 #include "wasm/worker/disk.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
-#include "wasm/worker/hibernate.h"
 #include "wasm/worker/module.h"
+#include "wasm/worker/resident.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
@@ -211,22 +211,16 @@ static void hello(struct connection *c, struct wire_reader *r)
     wire_end(&w);
 }
 
-static void measure(struct guest *g, void *arg)
-{
-    if (g->state != GUEST_RESTING && g->hibernated)
-        *(uint64_t *)arg = hibernate_size(g->hibernated);
-}
-
 static void stats(struct connection *c, uint32_t tag, struct held *h)
 {
-    uint64_t memory = atomic_load(&h->guest.memory);
-    sched_with(&h->guest, measure, &memory);
     struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, tag);
     wire_put_number(&w, 0);
     wire_put_text(&w, "");
     wire_put_number(&w, (int64_t)sched_cpu_ns(&h->guest));
-    wire_put_number(&w, (int64_t)memory);
+    wire_put_number(&w, (int64_t)guest_resident(&h->guest));
     wire_put_number(&w, (int64_t)h->guest.limits.memory);
+    wire_put_number(&w, (int64_t)h->guest.read_bytes);
+    wire_put_number(&w, (int64_t)h->guest.written_bytes);
     wire_end(&w);
 }
 
@@ -283,10 +277,25 @@ static int send_signal(struct held *h, int signal, struct error *err)
 {
     if (h->told || atomic_load(&h->guest.kill))
         return h->told ? fail(err, ESRCH, "signal container '%s'", h->id) : 0;
-    if (signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH)
-        return 0; /* what a process without a handler ignores */
-    if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
-        return fail_plain(err, EOPNOTSUPP, "a wasm container is stopped by pause, not by a signal");
+    switch (signal) {
+    case SIGCONT:
+        sched_pause(&h->guest, SCHED_STOPPED, false);
+        return 0;
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        sched_pause(&h->guest, SCHED_STOPPED, true);
+        return 0;
+    case 0:
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH: /* what a process without a handler ignores */
+        return 0;
+    default:
+        if (signal < 0 || signal > SIGRTMAX)
+            return fail_plain(err, EINVAL, "%d is no signal", signal);
+    }
     if (sched_kill(&h->guest, signal))
         guest_ended(&h->guest);
     return 0;

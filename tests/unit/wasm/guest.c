@@ -155,6 +155,18 @@ static int spin(void)
         ;
 }
 
+/* Touches so many MiB and waits for ever. */
+static int hold(long mib)
+{
+    volatile char *p = malloc((size_t)mib << 20);
+    for (long i = 0; i < mib << 20; i += 4096)
+        p[i] = 1;
+    puts("held");
+    fflush(stdout);
+    for (;;)
+        sleep(1000);
+}
+
 static int grow(void)
 {
     size_t pieces = 0;
@@ -227,6 +239,8 @@ int main(int argc, char **argv)
         return kind(a);
     if (!strcmp(job, "sleep"))
         return nap(a);
+    if (!strcmp(job, "hold"))
+        return hold(atol(a));
     if (!strcmp(job, "late"))
         return late(atol(a), atol(b));
     if (!strcmp(job, "beat"))

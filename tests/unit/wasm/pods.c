@@ -31,9 +31,9 @@ static char *in_dir(const char *path)
 
 static void make_layers(void)
 {
-    static const char *const guests[] = {"guest",   "wasi",    "hibernate", "missing",
-                                         "divide",  "tiny",    "large",     "recurse",
-                                         "outside", "reactor", "echo",      "compute"};
+    static const char *const guests[] = {"guest", "wasi",    "hibernate", "missing",  "divide",
+                                         "tiny",  "large",   "recurse",   "outside",  "reactor",
+                                         "echo",  "compute", "fill",      "starting", "grow"};
     for (size_t i = 0; i < ARRAY_SIZE(guests); i++) {
         auto(buffer) struct buffer b = {0};
         autofree char *from = str_format("%s/%s.wasm", getenv("WARREN_WASM_GUESTS"), guests[i]);
@@ -113,6 +113,16 @@ int pods_teardown(void **state)
     return dir_remove(AT_FDCWD, pods.dir, NULL);
 }
 
+int64_t pods_patience(int64_t ns)
+{
+    double load = 0;
+    getloadavg(&load, 1);
+#if defined(__SANITIZE_ADDRESS__)
+    load = 4 * load + 8;
+#endif
+    return ns * (1 + (int64_t)load);
+}
+
 static void restart(void)
 {
     sandboxer_free(pods.sandboxer);
@@ -141,12 +151,23 @@ void pods_run(void (*body)(void))
 
 void pod_start(const char *id, const char *namespace_)
 {
+    pod_start_with(id, namespace_, 0, 0);
+}
+
+void pod_start_with(const char *id, const char *namespace_, int64_t shares, int64_t quota)
+{
     struct error err = {0};
     uint8_t packed[512];
     Runtime__V1__PodSandboxMetadata metadata = RUNTIME__V1__POD_SANDBOX_METADATA__INIT;
     Runtime__V1__PodSandboxConfig config = RUNTIME__V1__POD_SANDBOX_CONFIG__INIT;
     metadata.namespace_ = (char *)(uintptr_t)namespace_;
     config.metadata = &metadata;
+    Runtime__V1__LinuxPodSandboxConfig linux_ = RUNTIME__V1__LINUX_POD_SANDBOX_CONFIG__INIT;
+    Runtime__V1__LinuxContainerResources resources = RUNTIME__V1__LINUX_CONTAINER_RESOURCES__INIT;
+    resources.cpu_shares = shares;
+    resources.cpu_quota = quota;
+    linux_.resources = &resources;
+    config.linux = &linux_;
     struct sandbox_request request = {.id = id, .config = packed, .netns_path = ""};
     request.config_len = runtime__v1__pod_sandbox_config__pack(&config, packed);
     if (sandboxer_create(pods.sandboxer, &request, &err) < 0 ||

@@ -16,6 +16,8 @@ extern struct pods {
 /* Group fixtures: the directory with image layers, the supervisor; and away with all. */
 int pods_setup(void **state);
 int pods_teardown(void **state);
+/* How long something may take that takes ns on a machine which does nothing else: more where the sanitizers are, or others compute. */
+int64_t pods_patience(int64_t ns);
 /* Runs body in a coroutine, to its end. */
 void pods_run(void (*body)(void));
 /* The supervisor goes and comes again, as after a kill -9. */
@@ -23,6 +25,8 @@ void pods_restart(void);
 
 /* A running pod in this namespace. */
 void pod_start(const char *id, const char *namespace_);
+/* With CPU resources of its own; quota in us each 100 ms. 0: not said. */
+void pod_start_with(const char *id, const char *namespace_, int64_t shares, int64_t quota);
 void pod_remove(const char *id);
 
 struct container_spec {
