@@ -54,8 +54,8 @@ static int work(const char *dir, long size)
     if (fsync(fd) < 0)
         return complain("sync");
     for (long i = size; i-- > 0;)
-        if (pread(fd, block, sizeof block, (off_t)i << 20) != sizeof block ||
-            block[0] != (char)i || block[sizeof block - 1] != (char)i)
+        if (pread(fd, block, sizeof block, (off_t)i << 20) != sizeof block || block[0] != (char)i ||
+            block[sizeof block - 1] != (char)i)
             return complain("read back");
     close(fd);
     for (int i = 0; i < 500; i++) {

@@ -372,6 +372,37 @@ static void what_was_taken_is_in_the_log_though_the_worker_is_gone(void **state)
     start_files();
 }
 
+static void a_log_is_rotated_and_loses_nothing(void **state)
+{
+    (void)state;
+    char *base[] = {path_of("base"), NULL};
+    struct wire_mount mount = {"/", base, "", "", NULL, false};
+    uint64_t c, position = 0, sent = 0;
+    autofree char *log = str_format("log+cri://%s/turned?max-size=4000&max-files=2", lab.dir);
+    assert_int_equal(add(log, &mount, 1, &c), 0);
+    for (int i = 0; i < 200; i++) {
+        autofree char *line = str_format("line %d\n", i);
+        put_record(c, RECORD_OUT, line);
+        sent += sizeof(struct record) + strlen(line);
+    }
+    while (position < sent)
+        assert_int_equal(recv(lab.records, &position, sizeof position, 0), sizeof position);
+    static const char *const files[] = {"turned.2", "turned.1", "turned"};
+    auto(buffer) struct buffer all = {0};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        auto(buffer) struct buffer one = {0};
+        assert_int_equal(file_read(AT_FDCWD, path_of(files[i]), 4000, &one, NULL), 0);
+        assert_int_equal(buffer_append(&all, one.data, one.len), 0);
+    }
+    const char *at = buffer_text(&all);
+    for (int i = 0; i < 200; i++) {
+        autofree char *line = str_format("stdout F line %d\n", i);
+        at = strstr(at, line);
+        assert_non_null(at);
+    }
+    drop(c);
+}
+
 static void records_that_are_none_end_it(void **state)
 {
     (void)state;
@@ -454,6 +485,7 @@ int main(void)
         cmocka_unit_test(packets_that_are_none_are_refused),
         cmocka_unit_test(a_large_directory_comes_in_pieces_and_each_name_once),
         cmocka_unit_test(what_was_taken_is_in_the_log_though_the_worker_is_gone),
+        cmocka_unit_test(a_log_is_rotated_and_loses_nothing),
         cmocka_unit_test(records_that_are_none_end_it),
         cmocka_unit_test(a_log_is_a_regular_file),
     };

@@ -102,12 +102,11 @@ static void *serve_worker(void *arg);
 /* One more thread where all are busy. */
 static void became_busy(void)
 {
-    unsigned n = atomic_load(&process.servers);
-    if (atomic_fetch_sub(&process.idle, 1) > 1 || n >= SERVERS_MAX ||
-        !atomic_compare_exchange_strong(&process.servers, &n, n + 1))
+    if (atomic_fetch_sub(&process.idle, 1) > 1)
         return;
     atomic_fetch_add(&process.idle, 1);
-    if (start_thread(serve_worker, "files", NULL) < 0) {
+    if (atomic_fetch_add(&process.servers, 1) >= SERVERS_MAX ||
+        start_thread(serve_worker, "files", NULL) < 0) {
         atomic_fetch_sub(&process.idle, 1);
         atomic_fetch_sub(&process.servers, 1);
     }

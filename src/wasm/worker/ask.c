@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/worker/disk.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/job.h"
 #include "wasm/worker/sched.h"
@@ -166,7 +167,11 @@ static void answered(size_t len, int fd, bool truncated)
     j->fd = fd;
     if (buffer_append(&j->bytes, ask.packet + sizeof a, len - sizeof a) < 0)
         j->code = -ENOMEM;
-    job_end(j);
+    if (job_end(j))
+        return;
+    if (j->fd >= 0) /* came too late */
+        disk_close(take_fd(&j->fd));
+    job_free(j);
 }
 
 static int descriptor_in(struct msghdr *m)

@@ -208,7 +208,8 @@ static void ready(struct sched_watch *w, uint32_t events)
     pthread_mutex_unlock(&disk.lock);
     for (struct job *j; (j = list_first(&done, struct job, link));) {
         list_remove(&j->link);
-        job_end(j);
+        if (!job_end(j))
+            job_free(j);
     }
 }
 

@@ -52,7 +52,7 @@ void job_drop(struct guest *g)
         job_free(j);
 }
 
-void job_end(struct job *j)
+bool job_end(struct job *j)
 {
     pthread_mutex_lock(&lock);
     struct guest *g = j->guest;
@@ -60,6 +60,5 @@ void job_end(struct job *j)
     pthread_mutex_unlock(&lock);
     if (g)
         sched_wake(g); /* it may have ended meanwhile, but this thread alone frees it */
-    else
-        job_free(j);
+    return g;
 }

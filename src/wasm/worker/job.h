@@ -39,5 +39,5 @@ static inline void cleanup_job(struct job **j)
 }
 /* g waits for nothing any more. */
 void job_drop(struct guest *g);
-/* The job is at its end: wakes who waits, or frees it. Control thread. */
-void job_end(struct job *j);
+/* The job is at its end: wakes who waits. False where nobody does: it is the caller's to free. Control thread. */
+bool job_end(struct job *j);
