@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-static const char gone[] = "";
-#define MAP_GONE gone
+/* What a slot's tag says before its key is looked at, which costs a miss of the cache: free, removed, or a few bits of the key's hash. */
+enum { TAG_FREE, TAG_GONE, TAG_FIRST };
 
 static uint64_t seed(void)
 {
@@ -17,16 +17,29 @@ static uint64_t seed(void)
     return value | 1;
 }
 
-/* FNV-1a from a secret basis, then a finisher so that the low bits depend on all. */
-static size_t hash(const char *key)
+static uint64_t mix(uint64_t a, uint64_t b)
 {
-    uint64_t h = 0xcbf29ce484222325u ^ seed();
-    for (; *key; key++)
-        h = (h ^ (uint8_t)*key) * 0x100000001b3u;
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93u;
-    h ^= h >> 32;
-    return (size_t)h;
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Eight bytes a step, multiplied by a secret. */
+static uint64_t hash(const char *key)
+{
+    size_t len = strlen(key);
+    uint64_t h = seed() ^ len, word;
+    for (; len >= sizeof word; key += sizeof word, len -= sizeof word) {
+        memcpy(&word, key, sizeof word);
+        h = mix(h ^ word, 0x9e3779b97f4a7c15u ^ seed());
+    }
+    word = 0;
+    memcpy(&word, key, len);
+    return mix(h ^ word, 0xd6e8feb86659fd93u ^ seed());
+}
+
+static uint8_t tag_of(uint64_t h)
+{
+    return (uint8_t)(TAG_FIRST + (h >> 56) % (256 - TAG_FIRST));
 }
 
 void map_done(struct map *m)
@@ -35,42 +48,47 @@ void map_done(struct map *m)
     *m = (struct map){0};
 }
 
-static struct map_entry *find(const struct map *m, const char *key)
+/* Its slot, or the size where there is none. */
+static size_t find(const struct map *m, const char *key)
 {
     if (!m->size)
-        return NULL;
-    for (size_t i = hash(key);; i++) {
-        struct map_entry *e = &m->entries[i & (m->size - 1)];
-        if (!e->key)
-            return NULL;
-        if (e->key != MAP_GONE && strcmp(e->key, key) == 0)
-            return e;
+        return 0;
+    uint64_t h = hash(key);
+    for (size_t i = (size_t)h & (m->size - 1);; i = (i + 1) & (m->size - 1)) {
+        if (m->tags[i] == TAG_FREE)
+            return m->size;
+        if (m->tags[i] == tag_of(h) && strcmp(m->entries[i].key, key) == 0)
+            return i;
     }
 }
 
 void *map_get(const struct map *m, const char *key)
 {
-    struct map_entry *e = find(m, key);
-    return e ? e->value : NULL;
+    size_t i = find(m, key);
+    return i < m->size ? m->entries[i].value : NULL;
 }
 
 static void place(struct map *m, const char *key, void *value)
 {
-    size_t i = hash(key);
-    while (m->entries[i & (m->size - 1)].key)
-        i++;
-    m->entries[i & (m->size - 1)] = (struct map_entry){key, value};
+    uint64_t h = hash(key);
+    size_t i = (size_t)h & (m->size - 1);
+    while (m->tags[i] != TAG_FREE)
+        i = (i + 1) & (m->size - 1);
+    m->tags[i] = tag_of(h);
+    m->entries[i] = (struct map_entry){key, value};
     m->count++;
     m->used++;
 }
 
 static int resize(struct map *m, size_t size)
 {
-    struct map grown = {.entries = calloc(size, sizeof *grown.entries), .size = size};
+    struct map grown = {.entries = calloc(size, sizeof *grown.entries + sizeof *grown.tags),
+                        .size = size};
     if (!grown.entries)
         return -ENOMEM;
+    grown.tags = (uint8_t *)(grown.entries + size);
     for (size_t i = 0; i < m->size; i++)
-        if (m->entries[i].key && m->entries[i].key != MAP_GONE)
+        if (m->tags[i] >= TAG_FIRST)
             place(&grown, m->entries[i].key, m->entries[i].value);
     free(m->entries);
     *m = grown;
@@ -94,7 +112,7 @@ void map_fit(struct map *m)
 
 int map_add(struct map *m, const char *key, void *value)
 {
-    if (find(m, key))
+    if (find(m, key) < m->size)
         return -EEXIST;
     if ((m->used + 1) * 4 > m->size * 3) {
         int r = resize(m, size_for(m->count + 1));
@@ -107,21 +125,20 @@ int map_add(struct map *m, const char *key, void *value)
 
 void *map_remove(struct map *m, const char *key)
 {
-    struct map_entry *e = find(m, key);
-    if (!e)
+    size_t i = find(m, key);
+    if (i >= m->size)
         return NULL;
-    void *value = e->value;
-    *e = (struct map_entry){.key = MAP_GONE};
+    m->tags[i] = TAG_GONE;
     m->count--;
-    return value;
+    return m->entries[i].value;
 }
 
 void *map_next(const struct map *m, size_t *cursor)
 {
     while (*cursor < m->size) {
-        struct map_entry *e = &m->entries[(*cursor)++];
-        if (e->key && e->key != MAP_GONE)
-            return e->value;
+        size_t i = (*cursor)++;
+        if (m->tags[i] >= TAG_FIRST)
+            return m->entries[i].value;
     }
     return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hash map from strings to pointers. Neither keys nor values are owned: a key is normally a field
- * of its value and must stay as it is while it is in the map. 16 bytes an entry at most 3/4 full.
+ * of its value and must stay as it is while it is in the map. 17 bytes an entry at most 3/4 full.
  * The hash is seeded per process, so that ids from outside cannot be chosen to collide. */
 #pragma once
 
@@ -11,15 +11,16 @@
 #include "base/cleanup.h"
 
 struct map_entry {
-    const char *key; /* NULL: free; MAP_GONE: was removed */
+    const char *key;
     void *value;
 };
 
 struct map {
     struct map_entry *entries;
-    size_t size;  /* a power of two, or 0 */
-    size_t count; /* live entries */
-    size_t used;  /* live and gone */
+    uint8_t *tags; /* behind the entries: which are in use */
+    size_t size;   /* a power of two, or 0 */
+    size_t count;  /* live entries */
+    size_t used;   /* live and gone */
 };
 
 void map_done(struct map *m);

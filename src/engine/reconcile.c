@@ -30,6 +30,7 @@ static void sandbox(void *arg, const struct peer_sandbox_state *s)
 {
     struct engine_peer *ep = arg;
     struct pod_record *p = map_get(&ep->engine->pods, s->id);
+    ep->heard_ns = clock_mono_ns();
     if (!p || pod_peer(p) != ep) {
         bool there = s->state == SANDBOX_CREATED || s->state == SANDBOX_RUNNING ||
                      s->state == SANDBOX_PAUSED;

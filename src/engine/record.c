@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-enum { PEER_WAIT_S = 5 };
+enum { PEER_WAIT_S = 10 };
 
 int packed_set(struct packed *p, const void *data, size_t len)
 {
@@ -295,10 +295,15 @@ int peer_wait(const struct handler *handler, struct error *err)
         return fail_plain(err, ENOTCONN,
                           "no sandboxer is configured for the runtime handler '%s' any more",
                           handler->public.name);
-    int64_t deadline = clock_mono_ns() + PEER_WAIT_S * NSEC_PER_SEC;
-    while (!ep->ready && !ep->engine->closing)
-        if (!co_queue_wait(&ep->becomes_ready, deadline))
+    int64_t since = clock_mono_ns();
+    while (!ep->ready && !ep->engine->closing) {
+        /* a snapshot of a million takes its time, which counts from its last sign */
+        int64_t heard = ep->heard_ns > since ? ep->heard_ns : since;
+        int64_t deadline = heard + PEER_WAIT_S * NSEC_PER_SEC;
+        if (!co_queue_wait(&ep->becomes_ready, deadline) && clock_mono_ns() >= deadline &&
+            ep->heard_ns <= heard)
             break;
+    }
     if (ep->ready && !ep->engine->closing)
         return 0;
     return fail_plain(err, ENOTCONN,
