@@ -17,7 +17,7 @@ static const char *const ways[] = {"registers", "calls", "floats", "fills",
 /* RESOURCES: members of linux.resources. */
 #define BUSY(RESOURCES)                                                                            \
     ",\"annotations\":{\"warren.wasm/profile\":\"busy\"},\"linux\":{\"resources\":{" RESOURCES "}" \
-                                                                                               "}"
+    "}"
 
 static void begin(const char *id, const char *way, const char *more)
 {
@@ -125,6 +125,45 @@ static void a_pause_stops_it_where_it_is(void **state)
     pods_run(pausing);
 }
 
+static char *sum_of(const char *id)
+{
+    char *log = container_log(id), *line = strstr(log, "sum ");
+    assert_non_null(line);
+    memmove(log, line, strlen(line) + 1);
+    return log;
+}
+
+static void disturbing(void)
+{
+    begin("calm", "sum", BUSY(""));
+    assert_int_equal(container_wait("calm", NULL), 0);
+    autofree char *wanted = sum_of("calm");
+    container_remove("calm");
+    unsigned pauses = 0;
+    for (int round = 0; round < 5; round++) {
+        begin("storm", "sum", BUSY(""));
+        struct process *p = sandboxer_find_process(pods.sandboxer, "storm", "");
+        for (; !p->exited_ns; pauses++) {
+            wasm_technique.pause(pods.wasm, p, NULL);
+            co_sleep((pauses % 7) * 300 * 1000);
+            wasm_technique.resume(pods.wasm, p, NULL);
+            co_sleep((pauses % 5) * 200 * 1000);
+        }
+        assert_int_equal(container_wait("storm", NULL), 0);
+        autofree char *sum = sum_of("storm");
+        assert_string_equal(sum, wanted);
+        container_remove("storm");
+    }
+    printf("# paused %u times\n", pauses);
+    assert_true(pauses > 50);
+}
+
+static void however_often_it_is_paused_it_computes_the_same(void **state)
+{
+    (void)state;
+    pods_run(disturbing);
+}
+
 static void slowing(void)
 {
     begin("quota", "floats", BUSY("\"cpu\":{\"quota\":10000,\"period\":50000}"));
@@ -187,6 +226,7 @@ int main(void)
         cmocka_unit_test(whatever_it_computes_it_is_killed),
         cmocka_unit_test(many_that_compute_hold_up_no_other),
         cmocka_unit_test(a_pause_stops_it_where_it_is),
+        cmocka_unit_test(however_often_it_is_paused_it_computes_the_same),
         cmocka_unit_test(a_quota_holds_for_it),
         cmocka_unit_test(a_limit_of_cpu_time_ends_it),
         cmocka_unit_test(none_ran_dense),

@@ -160,7 +160,8 @@ static void begin(struct busy *t, struct guest *g)
     atomic_store(&g->yield, atomic_load(&g->kill) != 0);
     if (item_of(g)->virtual - virtual_now < 0) /* nothing is saved up by waiting */
         item_of(g)->virtual = virtual_now;
-    t->target = (struct interrupt_target){.code = g->module->code, .kill = &g->kill};
+    t->target = (struct interrupt_target){
+        .code = g->module->code, .space = &g->space, .returns = g->returns, .kill = &g->kill};
     t->goes_on = true; /* until others are looked at */
     t->charged = clock_of(t->clock);
     t->guest = g;

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "wasm/worker/busy.h"
 #include "wasm/worker/hibernate.h"
+#include "wasm/worker/interrupt.h"
 #include "wasm/worker/job.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/reap.h"
@@ -55,6 +56,8 @@ static bool go_on(struct guest *g)
 {
     wasmtime_call_future_delete(take_ptr(&g->future));
     g->instantiated = true;
+    if (g->returns)
+        g->returns->count = 0; /* the next call has a stack of its own */
     if (g->trap || g->error || g->phase >= CALLING)
         return false;
     if (g->phase == INSTANTIATING && g->module->reactor) {
@@ -194,5 +197,6 @@ void guest_done(struct guest *g)
     wasi_done(&g->wasi);
     module_put(take_ptr(&g->module));
     free(take_ptr(&g->message));
+    free(take_ptr(&g->returns));
     free(take_ptr(&g->entry));
 }

@@ -79,7 +79,8 @@ struct guest {
     bool due;     /* its wait ended while it was RESTING */
     int64_t parked_ns;
     struct runtime_space space;
-    struct hibernated *hibernated; /* NULL: its pages are there */
+    struct interrupt_returns *returns; /* of a busy one; NULL */
+    struct hibernated *hibernated;     /* NULL: its pages are there */
     struct wasm_trap *trap;
     struct wasmtime_error *error;
     struct wasmtime_val *results; /* of the parked host call */

@@ -11,6 +11,7 @@
 #include "wasm/wire_create.h"
 #include "wasm/worker/busy.h"
 #include "wasm/worker/entry.h"
+#include "wasm/worker/interrupt.h"
 #include "wasm/worker/module.h"
 #include "wasm/worker/sched.h"
 
@@ -131,7 +132,8 @@ static int count_busy(struct held *h, const struct wire_create *c, struct error 
         return fail_plain(err, EUSERS, "the worker holds no more busy containers");
     }
     h->guest.counted = true;
-    return 0;
+    h->guest.returns = calloc(1, sizeof *h->guest.returns);
+    return h->guest.returns ? 0 : fail(err, ENOMEM, "hold container '%s'", c->id);
 }
 
 struct sockets {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
 
 enum { SYMBOL_MAX = 64 };
@@ -24,6 +25,7 @@ struct range {
 struct interrupt_code {
     uintptr_t image;
     uintptr_t trap; /* the address of an instruction that traps */
+    size_t len;     /* of the image */
     size_t count;
     struct range ranges[];
 };
@@ -91,7 +93,7 @@ static struct interrupt_code *read_functions(const struct image *i)
     struct interrupt_code *c = malloc(sizeof *c + symbols * sizeof c->ranges[0]);
     if (!c)
         return NULL;
-    *c = (struct interrupt_code){.image = (uintptr_t)i->data};
+    *c = (struct interrupt_code){.image = (uintptr_t)i->data, .len = i->len};
     for (size_t n = 0; n < symbols; n++) {
         uint64_t start = i->text->sh_offset + s[n].st_value;
         if (s[n].st_size && is_function(i, &s[n]) && start + s[n].st_size <= UINT32_MAX)
@@ -171,6 +173,85 @@ static bool in_function(const struct interrupt_code *c, uintptr_t pc)
     return false;
 }
 
+/* Whether a call lies before this address in a function, of which it is the return address. Only indirect calls, and direct ones
+ * of what is no function, can lead out of the module. */
+static bool is_return(const struct interrupt_code *c, uintptr_t address)
+{
+    int32_t distance;
+    const uint8_t *p = (const uint8_t *)address;
+    if (!in_function(c, address) || !in_function(c, address - 7))
+        return false;
+    memcpy(&distance, p - sizeof distance, sizeof distance);
+    if (p[-5] == 0xe8) /* call rel32 */
+        return !in_function(c, address + (uintptr_t)(intptr_t)distance);
+    /* call r/m64: ff /2, in a register, at it, with 8 and 32 bits of displacement */
+    return (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) || (p[-3] == 0xff && (p[-2] & 0xf8) == 0x50) ||
+           (p[-6] == 0xff && (p[-5] & 0xf8) == 0x90);
+}
+
+/* Where returns go that are changed: keeps all registers, and goes on where interrupt_returned() says. */
+__attribute__((visibility("hidden"))) void interrupt_return(void);
+__asm__(".text\n"
+        ".globl interrupt_return\n"
+        ".hidden interrupt_return\n"
+        ".type interrupt_return, @function\n"
+        "interrupt_return:\n"
+        "    lea -8(%rsp), %rsp\n" /* where the return address was */
+        "    push %rax\n push %rcx\n push %rdx\n push %rbx\n push %rbp\n push %rsi\n push %rdi\n"
+        "    push %r8\n push %r9\n push %r10\n push %r11\n push %r12\n push %r13\n push %r14\n "
+        "push %r15\n"
+        "    mov %rsp, %rbp\n"
+        "    sub $256, %rsp\n"
+        "    and $-16, %rsp\n"
+        "    movaps %xmm0, (%rsp)\n movaps %xmm1, 16(%rsp)\n movaps %xmm2, 32(%rsp)\n"
+        "    movaps %xmm3, 48(%rsp)\n movaps %xmm4, 64(%rsp)\n movaps %xmm5, 80(%rsp)\n"
+        "    movaps %xmm6, 96(%rsp)\n movaps %xmm7, 112(%rsp)\n movaps %xmm8, 128(%rsp)\n"
+        "    movaps %xmm9, 144(%rsp)\n movaps %xmm10, 160(%rsp)\n movaps %xmm11, 176(%rsp)\n"
+        "    movaps %xmm12, 192(%rsp)\n movaps %xmm13, 208(%rsp)\n movaps %xmm14, 224(%rsp)\n"
+        "    movaps %xmm15, 240(%rsp)\n"
+        "    lea 120(%rbp), %rdi\n"
+        "    call interrupt_returned\n"
+        "    mov %rax, 120(%rbp)\n"
+        "    movaps (%rsp), %xmm0\n movaps 16(%rsp), %xmm1\n movaps 32(%rsp), %xmm2\n"
+        "    movaps 48(%rsp), %xmm3\n movaps 64(%rsp), %xmm4\n movaps 80(%rsp), %xmm5\n"
+        "    movaps 96(%rsp), %xmm6\n movaps 112(%rsp), %xmm7\n movaps 128(%rsp), %xmm8\n"
+        "    movaps 144(%rsp), %xmm9\n movaps 160(%rsp), %xmm10\n movaps 176(%rsp), %xmm11\n"
+        "    movaps 192(%rsp), %xmm12\n movaps 208(%rsp), %xmm13\n movaps 224(%rsp), %xmm14\n"
+        "    movaps 240(%rsp), %xmm15\n"
+        "    mov %rbp, %rsp\n"
+        "    pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %r11\n pop %r10\n pop %r9\n pop %r8\n"
+        "    pop %rdi\n pop %rsi\n pop %rbp\n pop %rbx\n pop %rdx\n pop %rcx\n pop %rax\n"
+        "    ret\n"
+        ".size interrupt_return, . - interrupt_return\n");
+
+/* Those that are still there. */
+static void forget_gone(struct interrupt_returns *r, const uintptr_t *stack_pointer)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < r->count; i++)
+        if (r->list[i].at >= stack_pointer && *r->list[i].at == (uintptr_t)interrupt_return)
+            r->list[kept++] = r->list[i];
+    r->count = kept;
+}
+
+/* Changes what may be the return address into the module. */
+static void catch_return(struct interrupt_target *t, uintptr_t stack_pointer)
+{
+    struct interrupt_returns *r = t->returns;
+    uintptr_t low = (uintptr_t)t->space->stack, top = low + RUNTIME_STACK;
+    if (!low || stack_pointer <= low || stack_pointer >= top)
+        return;
+    uintptr_t *p = (uintptr_t *)(stack_pointer & ~(uintptr_t)7);
+    forget_gone(r, p);
+    for (; p < (uintptr_t *)top && r->count < ARRAY_SIZE(r->list); p++) {
+        if (!is_return(t->code, *p))
+            continue;
+        r->list[r->count].at = p;
+        r->list[r->count++].address = *p;
+        *p = (uintptr_t)interrupt_return;
+    }
+}
+
 static void hold_here(struct interrupt_target *t)
 {
     uint32_t hold;
@@ -178,6 +259,26 @@ static void hold_here(struct interrupt_target *t)
     while ((hold = atomic_load(&t->hold)) && !atomic_load(t->kill))
         syscall(SYS_futex, &t->hold, FUTEX_WAIT_PRIVATE, hold, NULL, NULL, 0);
     atomic_store(&t->held, false);
+}
+
+/* A changed return: at is where its address was. */
+__attribute__((used)) uintptr_t interrupt_returned(uintptr_t *at);
+uintptr_t interrupt_returned(uintptr_t *at)
+{
+    struct interrupt_target *t = running;
+    struct interrupt_returns *r = t->returns;
+    uintptr_t address = 0;
+    for (unsigned i = 0; i < r->count; i++) {
+        if (r->list[i].at == at)
+            address = r->list[i].address;
+        else if (*r->list[i].at == (uintptr_t)interrupt_return && r->list[i].at > at)
+            *r->list[i].at = r->list[i].address;
+    }
+    if (!address)
+        abort(); /* the stack is not what it was */
+    r->count = 0;
+    hold_here(t);
+    return atomic_load(t->kill) ? t->code->trap : address;
 }
 
 static void look(int signal, siginfo_t *info, void *context)
@@ -189,10 +290,10 @@ static void look(int signal, siginfo_t *info, void *context)
     int saved = errno;
     if (t && in_function(t->code, (uintptr_t)u->uc_mcontext.gregs[REG_RIP])) {
         hold_here(t);
-        if (atomic_load(t->kill)) {
-            t->trapped = true;
+        if (atomic_load(t->kill))
             u->uc_mcontext.gregs[REG_RIP] = (greg_t)t->code->trap;
-        }
+    } else if (t && (atomic_load(&t->hold) || atomic_load(t->kill))) {
+        catch_return(t, (uintptr_t)u->uc_mcontext.gregs[REG_RSP]);
     }
     errno = saved;
 }
@@ -212,7 +313,6 @@ bool interrupt_init(void)
 
 void interrupt_begin(struct interrupt_target *t)
 {
-    t->trapped = false;
     running = t;
     atomic_signal_fence(memory_order_seq_cst);
 }

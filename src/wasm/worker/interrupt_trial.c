@@ -25,6 +25,8 @@ static const char text[] =
 struct trial {
     struct interrupt_target target;
     _Atomic uint8_t kill;
+    struct runtime_space space;
+    struct interrupt_returns returns;
     _Atomic pid_t thread; /* 0: it has not begun */
     _Atomic bool ended;
     struct wasmtime_module *module;
@@ -69,6 +71,8 @@ static bool make(struct trial *t)
         return false;
     t->run = run.of.func;
     t->target.kill = &t->kill;
+    t->target.space = &t->space;
+    t->target.returns = &t->returns;
     t->target.code = interrupt_code_new(t->module);
     return t->target.code;
 }
@@ -78,10 +82,12 @@ static void *loop(void *arg)
     struct trial *t = arg;
     struct wasmtime_call_future *f = wasmtime_func_call_async(
         wasmtime_store_context(t->store), &t->run, NULL, 0, NULL, 0, &t->trap, &t->error);
+    runtime_enter(&t->space);
     interrupt_begin(&t->target);
     atomic_store(&t->thread, gettid());
     complete(f);
     interrupt_end();
+    runtime_enter(NULL);
     atomic_store(&t->ended, true);
     return NULL;
 }
@@ -115,7 +121,7 @@ static bool stop_loop(struct trial *t)
         return false;
     }
     pthread_join(thread, NULL);
-    return held && t->target.trapped && (t->trap || t->error);
+    return held && (t->trap || t->error);
 }
 
 static void done(struct trial *t)
