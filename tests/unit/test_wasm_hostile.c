@@ -160,12 +160,12 @@ static void receive(void)
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
-    close_fd(&answer.fd);
     ssize_t n = recvmsg(lab.requests, &m, MSG_CMSG_CLOEXEC);
     assert_true(n >= (ssize_t)sizeof answer.head);
     memcpy(&answer.head, answer.data, sizeof answer.head);
     answer.len = (size_t)n - sizeof answer.head;
     assert_int_equal(answer.head.len, answer.len);
+    close_fd(&answer.fd);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c)
         memcpy(&answer.fd, CMSG_DATA(c), sizeof answer.fd);
@@ -174,6 +174,7 @@ static void receive(void)
 static int ask(const struct files_request *r)
 {
     auto(buffer) struct buffer packet = {0};
+    close_fd(&answer.fd);
     assert_int_equal(files_put_request(&packet, r), 0);
     assert_int_equal(send(lab.requests, packet.data, packet.len, 0), packet.len);
     receive();
@@ -262,7 +263,7 @@ static void devices_are_the_harmless_ones(void **state)
     assert_int_equal(open_as(c, "", "data/fifo", FILES_READ),
                      FILES_IS_FILE); /* and is not waited for */
     assert_true(fcntl(answer.fd, F_GETFL) & O_NONBLOCK);
-    assert_int_equal(open_as(c, "", "data/fifo", FILES_WRITE), -ENXIO); /* nobody reads it */
+    assert_int_equal(open_as(c, "", "data/unread", FILES_WRITE), -ENXIO);
     drop(c);
 }
 
@@ -449,6 +450,7 @@ static void make_tree(void)
     assert_int_equal(symlink("../../../../../etc/shadow", path_of("volume/way-out")), 0);
     assert_int_equal(symlink("/etc/shadow", path_of("volume/host")), 0);
     assert_int_equal(mkfifo(path_of("volume/fifo"), 0600), 0);
+    assert_int_equal(mkfifo(path_of("volume/unread"), 0600), 0);
     assert_int_equal(mknod(path_of("volume/disk"), S_IFBLK | 0600, makedev(8, 0)), 0);
     assert_int_equal(mknod(path_of("volume/mem"), S_IFCHR | 0600, makedev(1, 1)), 0);
     assert_int_equal(mknod(path_of("volume/null"), S_IFCHR | 0600, makedev(1, 3)), 0);
