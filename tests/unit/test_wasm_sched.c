@@ -140,6 +140,13 @@ static void time_limits(void)
                128 + SIGKILL, "warren.wasm/wall-time-limit");
     int64_t took = clock_mono_ns() - before;
     assert_true(took >= 600 * NSEC_PER_MSEC && took < pods_patience(2 * NSEC_PER_SEC));
+    autofree char *out = NULL;
+    struct container_spec cpu = {
+        .pod = "pod",
+        .id = "rlimit",
+        .args = SPIN,
+        .process = ",\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":2}]"};
+    assert_int_equal(container_run(&cpu, &out), 128 + SIGXCPU);
     struct error err = {0};
     struct container_spec bad = {
         .pod = "pod",

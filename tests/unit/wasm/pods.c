@@ -195,7 +195,7 @@ int container_create(const struct container_spec *c, struct error *err)
                   "{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",\"env\":%s,\"args\":[",
                   c->env ? c->env : "[]");
     put_args(&spec, c->args);
-    buffer_printf(&spec, "]}%s}", c->more ? c->more : "");
+    buffer_printf(&spec, "]%s}%s}", c->process ? c->process : "", c->more ? c->more : "");
     autofree char *lower = str_format("lowerdir=%s/top:%s/base", pods.dir, pods.dir);
     autofree char *upper = str_format("upperdir=%s/up-%s/upper", pods.dir, c->id);
     autofree char *work = str_format("workdir=%s/up-%s/work", pods.dir, c->id);

@@ -34,6 +34,7 @@ struct container_spec {
     const char *const *args; /* NULL-terminated; args[0] is the module */
     const char *env;         /* JSON list, NULL for none */
     const char *more;        /* members of the spec, with a comma before; or NULL */
+    const char *process;     /* members of its process, likewise */
     const char *input;       /* a FIFO's path, or NULL */
 };
 /* Its rootfs: layers "top" and "base" below, and an upper directory of its id. */
