@@ -37,7 +37,8 @@ static const char *const statements[STATEMENTS] = {
     [STORE_POD_ADD] = "INSERT INTO pod VALUES(?,?,?,?,?,?,?,?)",
     [STORE_POD_SET] = "UPDATE pod SET phase=?2, pid=?3 WHERE seq=?1",
     [STORE_POD_DELETE] = "DELETE FROM pod WHERE seq=?",
-    [STORE_CONTAINER_ADD] = "INSERT INTO container VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [STORE_CONTAINER_ADD] = "INSERT INTO container VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?11,?12,?9,?13,"
+                            "?14,?15,?16,?17,?10)",
     [STORE_CONTAINER_SET] =
         "UPDATE container SET phase=?2, pid=?3, started_ns=?4, finished_ns=?5, exit_code=?6,"
         " reason=?7, message=?8 WHERE seq=?1",
@@ -113,6 +114,18 @@ static void bind_pod(sqlite3_stmt *st, const struct pod_row *r)
     bind_blob(st, 8, r->config, r->config_len);
 }
 
+/* phase to message, from parameter i on */
+static void bind_container_state(sqlite3_stmt *st, int i, const struct container_row *r)
+{
+    sqlite3_bind_int(st, i++, (int)r->phase);
+    sqlite3_bind_int(st, i++, r->pid);
+    sqlite3_bind_int64(st, i++, r->started_ns);
+    sqlite3_bind_int64(st, i++, r->finished_ns);
+    sqlite3_bind_int(st, i++, r->exit_code);
+    bind_text(st, i++, r->reason);
+    bind_text(st, i, r->message);
+}
+
 static void bind_container(sqlite3_stmt *st, const struct container_row *r)
 {
     sqlite3_bind_int64(st, 1, r->seq);
@@ -123,27 +136,9 @@ static void bind_container(sqlite3_stmt *st, const struct container_row *r)
     bind_text(st, 6, r->image_id);
     bind_text(st, 7, r->image_ref);
     bind_text(st, 8, r->log_path);
-    sqlite3_bind_int(st, 9, (int)r->phase);
-    sqlite3_bind_int(st, 10, r->pid);
-    sqlite3_bind_int64(st, 11, r->created_ns);
-    sqlite3_bind_int64(st, 12, r->started_ns);
-    sqlite3_bind_int64(st, 13, r->finished_ns);
-    sqlite3_bind_int(st, 14, r->exit_code);
-    bind_text(st, 15, r->reason);
-    bind_text(st, 16, r->message);
-    bind_blob(st, 17, r->config, r->config_len);
-}
-
-static void bind_container_state(sqlite3_stmt *st, const struct container_row *r)
-{
-    sqlite3_bind_int64(st, 1, r->seq);
-    sqlite3_bind_int(st, 2, (int)r->phase);
-    sqlite3_bind_int(st, 3, r->pid);
-    sqlite3_bind_int64(st, 4, r->started_ns);
-    sqlite3_bind_int64(st, 5, r->finished_ns);
-    sqlite3_bind_int(st, 6, r->exit_code);
-    bind_text(st, 7, r->reason);
-    bind_text(st, 8, r->message);
+    sqlite3_bind_int64(st, 9, r->created_ns);
+    bind_blob(st, 10, r->config, r->config_len);
+    bind_container_state(st, 11, r);
 }
 
 static void bind_change(sqlite3_stmt *st, const struct store_change *c)
@@ -164,7 +159,8 @@ static void bind_change(sqlite3_stmt *st, const struct store_change *c)
         bind_container(st, &c->container);
         break;
     case STORE_CONTAINER_SET:
-        bind_container_state(st, &c->container);
+        sqlite3_bind_int64(st, 1, c->container.seq);
+        bind_container_state(st, 2, &c->container);
         break;
     case STORE_CONTAINER_CONFIG:
         sqlite3_bind_int64(st, 1, c->container.seq);

@@ -17,6 +17,7 @@ struct watching {
     struct rpc_call *call;
     struct sandboxer *s;
     struct event_watcher watcher;
+    size_t room; /* of the processes in the message that is being filled */
 };
 
 static Warren__Sandbox__V1__SandboxState *sandbox_state(struct arena *a, const struct sandbox *sb)
@@ -61,19 +62,24 @@ static Message *message_new(struct watching *w, struct arena *a)
 
 /* Snapshot */
 
-static void add_sandbox(Message *m, struct arena *a, const struct sandbox *sb)
+static void add_process(struct watching *w, Message *m, struct arena *a, const struct process *p)
 {
-    size_t count = 0;
+    if (m->n_processes == w->room) {
+        w->room = w->room ? w->room * 2 : PIECE;
+        Warren__Sandbox__V1__ProcessState **grown =
+            arena_array(a, Warren__Sandbox__V1__ProcessState *, w->room);
+        for (size_t i = 0; i < m->n_processes; i++)
+            grown[i] = m->processes[i];
+        m->processes = grown;
+    }
+    m->processes[m->n_processes++] = process_state(a, p);
+}
+
+static void add_sandbox(struct watching *w, Message *m, struct arena *a, const struct sandbox *sb)
+{
     struct process *p;
-    list_each(p, &sb->processes, link) count++;
     m->sandboxes[m->n_sandboxes++] = sandbox_state(a, sb);
-    Warren__Sandbox__V1__ProcessState **grown =
-        arena_array(a, Warren__Sandbox__V1__ProcessState *, m->n_processes + count + 1);
-    for (size_t i = 0; i < m->n_processes; i++)
-        grown[i] = m->processes[i];
-    m->processes = grown;
-    list_each(p, &sb->processes, link) if (!p->making) m->processes[m->n_processes++] =
-        process_state(a, p);
+    list_each(p, &sb->processes, link) if (!p->making) add_process(w, m, a, p);
 }
 
 /* Where the snapshot goes on: after last, or, where that has gone meanwhile, at the first that is younger. */
@@ -93,13 +99,14 @@ static struct list *next_place(const struct sandboxer *s, const struct sandbox *
 static bool fill_piece(struct watching *w, struct arena *a, Message *m, struct sandbox **last)
 {
     m->sandboxes = arena_array(a, Warren__Sandbox__V1__SandboxState *, PIECE);
+    w->room = 0;
     for (struct list *at = next_place(w->s, *last); at != &w->s->all; at = at->next) {
         struct sandbox *sb = container_of(at, struct sandbox, table);
         if (sb->making)
             continue;
         if (m->n_sandboxes + m->n_processes >= PIECE / 2)
             return false;
-        add_sandbox(m, a, sb);
+        add_sandbox(w, m, a, sb);
         sandbox_ref(sb);
         sandbox_unref(*last);
         *last = sb;
