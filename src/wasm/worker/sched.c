@@ -96,13 +96,10 @@ void sched_hold_group(struct sched_group *group, int64_t until)
 
 static void release_group(struct sched_group *group)
 {
+    const struct heap *guests = &group->fair.guests.items;
     fair_hold(&sched.fair, &group->fair, false);
-    struct fair_item *i =
-        group->fair.guests.items.count
-            ? container_of(group->fair.guests.items.entries[0].at, struct fair_item, at)
-            : NULL;
-    if (i)
-        compute_offer(container_of(i, struct guest, fair), true);
+    for (uint32_t i = 0; i < guests->count && i < sched.cores; i++)
+        compute_offer(container_of(guests->entries[i].at, struct guest, fair.at), true);
 }
 
 void sched_make_ready(struct guest *g, bool woken)
