@@ -4,13 +4,15 @@
  * Model. The supervisor (technique.c and its neighbours; the program warren-wasm) implements the contract of sandbox/technique.h
  * and places each pod on a worker. A worker (worker.c and its neighbours; warren-wasm-worker) is a process that holds
  * pods: it serves a socket in DIR/w, outlives the supervisor, and ends with its last pod once nobody wants it. A worker serves one
- * tenant, by default a Kubernetes namespace. A third kind of process, short-lived, compiles a module once per digest into DIR/cache.
+ * tenant, by default a Kubernetes namespace. Beside it is its files process (files/), which alone opens files, as the supervisor told it
+ * for each container. Another kind of process, short-lived, compiles a module once per digest into DIR/cache.
  *
  * Who owns what. The supervisor has no state of its own that matters: records and states come back from the workers. A worker's
  * control thread owns what it holds (held.h); its scheduler's threads own a guest while they run it (guest.h, sched.h).
  *
- * Locks, in the worker: the scheduler's (queue, deadlines, guest states), those of slots, of attachments, of shared host
- * directories. None is taken while another is held, but attachments' before the scheduler's (sched_free_later). */
+ * Locks, in the worker: the scheduler's (queue, deadlines, guest states), those of slots, of attachments, of jobs, of requests, of
+ * the outbox, of the disk's queue. None is taken while another is held, but attachments' and jobs' before the scheduler's
+ * (sched_free_later, sched_wake). In the files process: the table's, those of shared stacks, of host directories (inside the table's), of logs. */
 #pragma once
 
 #include <stddef.h>

@@ -6,27 +6,22 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "wasm/worker/guest.h"
-#include "wasm/worker/sched.h"
 
 enum { THREADS_MAX = 32, REST_S = 5, STACK_SIZE = 64 << 10 };
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct list queue, done;
+    struct list queue;
     unsigned threads, idle, queued;
-    struct sched_watch watch; /* an eventfd: something is done */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .work = PTHREAD_COND_INITIALIZER,
-          .queue = LIST_INIT(disk.queue),
-          .done = LIST_INIT(disk.done)};
+          .queue = LIST_INIT(disk.queue)};
 
 static int64_t result_of(int64_t n)
 {
@@ -69,15 +64,6 @@ static struct job *take_job(void)
     return j;
 }
 
-static void put_done(struct job *j)
-{
-    uint64_t one = 1;
-    bool first = list_empty(&disk.done);
-    list_append(&disk.done, &j->link);
-    if (first && write(disk.watch.fd, &one, sizeof one) < 0)
-        diag_warning("wake the control thread: errno %d", errno);
-}
-
 /* False: nothing has come for a while. The lock is held. */
 static bool wait_work(void)
 {
@@ -101,8 +87,9 @@ static void *run(void *arg)
         pthread_mutex_unlock(&disk.lock);
         j->code = do_op(j);
         close_fd(&j->fd);
+        if (!job_end(j))
+            job_free(j);
         pthread_mutex_lock(&disk.lock);
-        put_done(j);
     }
     disk.threads--;
     pthread_mutex_unlock(&disk.lock);
@@ -189,34 +176,4 @@ void disk_close(int fd)
         job_free(j);
     }
     close(fd);
-}
-
-/* Control thread */
-
-static void ready(struct sched_watch *w, uint32_t events)
-{
-    (void)events;
-    uint64_t n;
-    struct list done = LIST_INIT(done);
-    if (read(w->fd, &n, sizeof n) < 0)
-        return;
-    pthread_mutex_lock(&disk.lock);
-    for (struct job *j; (j = list_first(&disk.done, struct job, link));) {
-        list_remove(&j->link);
-        list_append(&done, &j->link);
-    }
-    pthread_mutex_unlock(&disk.lock);
-    for (struct job *j; (j = list_first(&done, struct job, link));) {
-        list_remove(&j->link);
-        if (!job_end(j))
-            job_free(j);
-    }
-}
-
-int disk_init(struct error *err)
-{
-    disk.watch = (struct sched_watch){
-        .ready = ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};
-    int r = disk.watch.fd < 0 ? -errno : sched_watch_add(&disk.watch);
-    return r < 0 ? fail(err, r, "set up the threads that wait for disks") : 0;
 }

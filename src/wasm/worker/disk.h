@@ -7,8 +7,6 @@
 
 #include "wasm/worker/job.h"
 
-struct error;
-
 enum disk_kind {
     DISK_READ, /* length bytes into the job's */
     DISK_WRITE,
@@ -29,8 +27,6 @@ struct disk_op {
     int64_t length;
 };
 
-/* Control thread. */
-int disk_init(struct error *err);
 /* g has a job that does op on fd, with what is in data (taken over; NULL for none): 0, or -errno. Its code is the count or -errno. Who holds
  * g. */
 int disk_do(struct guest *g, int fd, const struct disk_op *op, struct buffer *data);

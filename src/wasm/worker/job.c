@@ -55,10 +55,10 @@ void job_drop(struct guest *g)
 bool job_end(struct job *j)
 {
     pthread_mutex_lock(&lock);
-    struct guest *g = j->guest;
+    bool wanted = j->guest;
     j->done = true;
+    if (wanted)
+        sched_wake(j->guest); /* with the lock: who frees it drops its job before */
     pthread_mutex_unlock(&lock);
-    if (g)
-        sched_wake(g); /* it may have ended meanwhile, but this thread alone frees it */
-    return g;
+    return wanted;
 }

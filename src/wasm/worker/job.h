@@ -3,8 +3,8 @@
  * guest has one at most. The job owns its memory and its descriptor: a guest that is killed leaves it behind, and whoever is at it
  * never touches the guest.
  *
- * Who holds the guest makes the job, takes the result, or drops it; the control thread ends it and wakes the guest. One lock guards whose a
- * job is. */
+ * Who holds the guest makes the job, takes the result, or drops it; who has done it ends it, which wakes the guest. One lock guards whose
+ * a job is; the scheduler's is taken in it. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,5 +39,5 @@ static inline void cleanup_job(struct job **j)
 }
 /* g waits for nothing any more. */
 void job_drop(struct guest *g);
-/* The job is at its end: wakes who waits. False where nobody does: it is the caller's to free. Control thread. */
+/* The job is at its end: wakes who waits. False where nobody does: it is the caller's to free. */
 bool job_end(struct job *j);

@@ -2,8 +2,8 @@
 /* The worker's scheduler: run queues (fair.h) served by compute threads, one heap of deadlines, one epoll for what guests
  * wait for. A ticker advances Wasmtime's epoch when a turn is over, so that every guest yields after a slice.
  *
- * One lock guards the queues, the heap and the state of every guest. The control thread alone takes guests out of PARKED, by
- * sched_turn(). A thread whose turn does not end (a bulk memory operation) keeps nobody waiting: one of the spare threads goes
+ * One lock guards the queues, the heap and the state of every guest. Guests are taken out of PARKED by the control
+ * thread, in sched_turn(), and by who has done what they wait for, in sched_wake(). A thread whose turn does not end (a bulk memory operation) keeps nobody waiting: one of the spare threads goes
  * on in its place, and the guest's next turns are on slow threads, of which there are as many as cores.
  *
  * A guest's states, and what leads from one to another:

@@ -14,7 +14,6 @@
 #include "base/base.h"
 #include "wasm/wire.h"
 #include "wasm/worker/ask.h"
-#include "wasm/worker/disk.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
 #include "wasm/worker/module.h"
@@ -514,8 +513,6 @@ int worker_run(const struct worker_options *options, struct error *err)
     r = ask_init(options->requests, err);
     if (!r)
         r = outbox_init(options->records, tell_ending, err);
-    if (!r)
-        r = disk_init(err);
     if (r < 0)
         return r;
     int64_t born = clock_mono_ns();
