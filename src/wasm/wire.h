@@ -35,6 +35,8 @@ enum wire_type {
     WIRE_RETIRE,      /* end as soon as nothing is held */
     /* to the files process; a container there is a number that it gave */
     WIRE_FILES_ADD,    /* see wire_files.h. Reply: number */
+    WIRE_FILES_EXEC,   /* see wire_files.h. Reply: number, preopens, 1 with a descriptor of the
+                        * module or -errno */
     WIRE_FILES_REMOVE, /* number */
     WIRE_FILES_KEEP,   /* a count and as many numbers: all others are removed */
     WIRE_FILES_REOPEN, /* number: its log, which somebody has renamed */

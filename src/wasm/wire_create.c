@@ -54,6 +54,8 @@ int wire_put_create(struct buffer *out, uint32_t tag, const struct wire_create *
     wire_put_number(&w, (int64_t)c->files);
     wire_put_number(&w, c->streams);
     put_limits(&w, &c->limits);
+    wire_put_text(&w, c->of);
+    wire_put_text(&w, c->entry);
     wire_put_number(&w, c->sockets);
     wire_put_number(&w, c->start);
     return wire_end(&w);
@@ -75,6 +77,8 @@ int wire_get_create(struct wire_reader *r, struct wire_create *c)
     c->files = (uint64_t)wire_number(r);
     c->streams = (unsigned)wire_number(r);
     int limits = get_limits(r, &c->limits);
+    c->of = wire_text(r);
+    c->entry = wire_text(r);
     uint64_t sockets = (uint64_t)wire_number(r);
     c->sockets = (unsigned)sockets;
     c->start = wire_number(r);

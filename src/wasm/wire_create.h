@@ -41,6 +41,9 @@ struct wire_create {
     uint64_t files;  /* its number in the files process */
     unsigned streams;
     struct wire_limits limits;
+    const char *of; /* of an exec: its container, whose tree and limits it has; "" of a container */
+    const char
+        *entry; /* of an exec: the function of its container's module; "": the module is its own */
     unsigned sockets; /* descriptors that come with it: listening sockets */
     bool start;       /* START follows at once, in the same request */
 };

@@ -6,6 +6,29 @@
 
 enum { MOUNTS_MAX = 256 };
 
+int wire_put_files_exec(struct buffer *out, uint32_t tag, const struct wire_files_exec *f)
+{
+    struct wire_writer w = wire_begin(out, WIRE_FILES_EXEC, tag);
+    wire_put_number(&w, (int64_t)f->of);
+    wire_put_text(&w, f->in);
+    wire_put_text(&w, f->out);
+    wire_put_text(&w, f->err);
+    wire_put_text(&w, f->cwd);
+    wire_put_text(&w, f->path);
+    return wire_end(&w);
+}
+
+int wire_get_files_exec(struct wire_reader *r, struct wire_files_exec *f)
+{
+    f->of = (uint64_t)wire_number(r);
+    f->in = wire_text(r);
+    f->out = wire_text(r);
+    f->err = wire_text(r);
+    f->cwd = wire_text(r);
+    f->path = wire_text(r);
+    return r->bad ? -EPROTO : 0;
+}
+
 int wire_put_files(struct buffer *out, uint32_t tag, const struct wire_files *f)
 {
     struct wire_writer w = wire_begin(out, WIRE_FILES_ADD, tag);
@@ -29,7 +52,7 @@ int wire_get_files(struct wire_reader *r, struct wire_files *f)
 {
     *f = (struct wire_files){.in = wire_text(r), .out = wire_text(r), .err = wire_text(r)};
     uint64_t mounts = (uint64_t)wire_number(r);
-    if (r->bad || !mounts || mounts > MOUNTS_MAX ||
+    if (r->bad || !mounts || mounts > MOUNTS_MAX || /* only an exec has none */
         !(f->mounts = calloc(mounts, sizeof *f->mounts)))
         return -EPROTO;
     for (; f->mount_count < mounts; f->mount_count++) {

@@ -19,6 +19,15 @@ struct wire_files {
     size_t mount_count;
 };
 
+/* The FILES_EXEC request: streams of an exec, and the module that it may name. Strings as above. */
+struct wire_files_exec {
+    uint64_t of;                /* the container's number */
+    const char *in, *out, *err; /* addresses */
+    const char *cwd, *path;     /* of the module, in the container's tree */
+};
+int wire_put_files_exec(struct buffer *out, uint32_t tag, const struct wire_files_exec *f);
+int wire_get_files_exec(struct wire_reader *r, struct wire_files_exec *f);
+
 int wire_put_files(struct buffer *out, uint32_t tag, const struct wire_files *f);
 /* -EPROTO where the frame is no such request. The lists and mounts are malloced: wire_files_done. */
 int wire_get_files(struct wire_reader *r, struct wire_files *f);

@@ -116,6 +116,24 @@ demo() {
     ! (exec 5<>/dev/tcp/127.0.0.1/18434) 2>/dev/null
 }
 
+@test "exec runs the program once more, or another module, in a wasm container" {
+    id=$(demo main '"daemon"')
+    wait_until 10 log_has "$id" "0: still here"
+    run cri exec -s "$id" _start echo "two words"
+    [ "$status" = 0 ]
+    [[ $output == *"two words"* ]]
+    run cri exec -s "$id" /wasi-demo.wasm exit 5
+    [ "$status" = 5 ]
+    fails_with "'nothing' is no module in the container's tree, and no function" cri exec -s "$id" nothing
+    cri exec -s "$id" /wasi-demo.wasm write /shared "from an exec"
+    run cri exec -s "$id" /wasi-demo.wasm read /shared
+    [[ $output == *"from an exec"* ]]
+    run cri exec -s --timeout 1 "$id" /wasi-demo.wasm daemon
+    [ "$status" -ne 0 ]
+    [ "$(cri inspect "$id" | jq -r .status.state)" = CONTAINER_RUNNING ]
+    cri stop "$id"
+}
+
 @test "a wasm program that is not in the image is named" {
     fails_with /nothing.wasm cri run --runtime=wasm --no-pull "$(container_config c wasi-demo:latest '["/nothing.wasm"]')" "$(pod_config p)"
 }

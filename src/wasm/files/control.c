@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/files/exec.h"
 #include "wasm/files/logs.h"
 #include "wasm/files/table.h"
 #include "wasm/wire_files.h"
@@ -89,6 +91,37 @@ static int send_all(int fd, struct buffer *out)
     return 0;
 }
 
+/* A descriptor goes with the first byte of its answer, and that is the first of what is sent. */
+static int send_with(int fd, struct buffer *out, int with)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.align = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec v = {out->data, 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    memcpy(CMSG_DATA(&control.align), &with, sizeof with);
+    ssize_t n;
+    do
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    buffer_consume(out, 1);
+    return 0;
+}
+
+static int serve_exec(int fd, struct wire_reader *r, struct buffer *out)
+{
+    autoclose int module = -1;
+    int e = send_all(fd, out);
+    if (e < 0)
+        return e;
+    files_exec(r, out, &module);
+    return module >= 0 ? send_with(fd, out, module) : 0;
+}
+
 /* Answers what is whole of in. */
 static int serve_all(int fd, struct buffer *in, struct buffer *out)
 {
@@ -96,7 +129,13 @@ static int serve_all(int fd, struct buffer *in, struct buffer *out)
     struct wire_reader r;
     int found;
     while ((found = wire_frame(in->data + done, in->len - done, &r, &len)) > 0) {
-        serve(&r, out);
+        int e = 0;
+        if (r.type == WIRE_FILES_EXEC)
+            e = serve_exec(fd, &r, out);
+        else
+            serve(&r, out);
+        if (e < 0)
+            return e;
         done += len;
     }
     buffer_consume(in, done);

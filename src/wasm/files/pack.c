@@ -225,6 +225,8 @@ static int add_mount(struct vfs *v, const struct files_stack *s, struct unpacker
 
 int pack_tree(const struct files_container *c, struct vfs **ret, struct error *err)
 {
+    if (!c->stack_count)
+        return fail_plain(err, ENOENT, "an exec has its container's tree, and none by itself");
     auto(vfs) struct vfs *v = vfs_new();
     struct unpacker u = unpack(c);
     int r = v ? 0 : fail(err, ENOMEM, "make a container's tree");

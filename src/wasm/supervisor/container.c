@@ -235,7 +235,7 @@ static int prepare_sockets(const struct process *p, const struct oci_spec *spec,
     return 0;
 }
 
-static unsigned streams_of(const struct wire_files *f)
+unsigned container_streams(const struct wire_files *f)
 {
     return (*f->in == '/' ? WIRE_IN_FIFO : 0) | (*f->out == '/' ? WIRE_OUT_FIFO : 0) |
            (*f->err == '/' ? WIRE_ERR_FIFO : 0) | (*f->out && *f->out != '/' ? WIRE_LOG : 0);
@@ -269,6 +269,8 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
     struct wire_create *c = ret->create = arena_new(a, struct wire_create);
     *c = (struct wire_create){.sandbox_id = p->sandbox->id,
                               .id = p->id,
+                              .of = "",
+                              .entry = "",
                               .record = record->data,
                               .record_len = record->len};
     r = limits_of_spec(spec, w->options.memory_limit, &c->limits, err);
@@ -278,7 +280,7 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
     *f = (struct wire_files){.in = str_or_empty(p->stdin_),
                              .out = str_or_empty(p->stdout_),
                              .err = str_or_empty(p->stderr_)};
-    c->streams = streams_of(f);
+    c->streams = container_streams(f);
     if (spec->mounts_count >= VFS_MOUNTS_MAX)
         return fail_plain(err, EINVAL, "mounts: %zu, where %d are allowed", spec->mounts_count,
                           VFS_MOUNTS_MAX - 1);

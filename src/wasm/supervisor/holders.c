@@ -128,7 +128,11 @@ static void tell_exit(struct wasm *w, struct wire_reader *r)
     int64_t exited = wire_number(r);
     uint32_t status = (uint32_t)wire_number(r);
     const char *message = wire_text(r);
-    struct process *p = r->bad ? NULL : sandboxer_find_process(w->sandboxer, id, "");
+    const char *slash = strchr(id, '/'); /* an exec's is CONTAINER/EXEC */
+    autofree char *container = slash ? strndup(id, (size_t)(slash - id)) : strdup(id);
+    struct process *p = r->bad || !container ? NULL
+                                             : sandboxer_find_process(w->sandboxer, container,
+                                                                      slash ? slash + 1 : "");
     if (p)
         process_exited(p, status, exited, false, *message ? message : NULL);
 }

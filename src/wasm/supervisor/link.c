@@ -16,6 +16,7 @@ struct pending {
     uint32_t tag;
     struct co *co;
     bool done;
+    int *fd;             /* where a descriptor goes that comes with the reply; NULL: none may */
     struct buffer reply; /* the frame */
 };
 
@@ -36,7 +37,9 @@ struct link {
     struct buffer in, out;
     size_t sent; /* of out: what is left is not moved at every turn */
     struct list attached;
-    struct co_queue empty; /* woken when all of out is with the kernel */
+    struct co_mutex asking; /* one reply with a descriptor at a time */
+    int received;           /* a descriptor whose frame is not whole yet; -1 */
+    struct co_queue empty;  /* woken when all of out is with the kernel */
     struct list pending;
     struct link_handler handler;
 };
@@ -55,6 +58,7 @@ static void unref(struct link *l)
     if (--l->refs)
         return;
     list_each(a, &l->attached, link) attached_free(a);
+    close_fd(&l->received);
     buffer_done(&l->in);
     buffer_done(&l->out);
     free(l);
@@ -160,6 +164,8 @@ static void answer(struct link *l, const struct wire_reader *r, const uint8_t *f
         if (p->tag != r->tag)
             continue;
         list_remove(&p->link);
+        if (p->fd)
+            *p->fd = take_fd(&l->received);
         buffer_append(&p->reply, frame, len);
         p->done = true;
         co_wake(p->co);
@@ -184,6 +190,24 @@ static void take_frames(struct link *l)
         die(l);
 }
 
+static ssize_t receive(struct link *l)
+{
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec v = {l->in.data + l->in.len, READ_SIZE};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_type == SCM_RIGHTS) {
+        close_fd(&l->received);
+        memcpy(&l->received, CMSG_DATA(c), sizeof l->received);
+    }
+    return n;
+}
+
 static void ready(uv_poll_t *h, int status, int events)
 {
     struct link *l = container_of(h, struct link, poll);
@@ -193,9 +217,7 @@ static void ready(uv_poll_t *h, int status, int events)
     if (events & UV_WRITABLE)
         flush(l);
     if (!l->dead && events & UV_READABLE) {
-        ssize_t n = buffer_reserve(&l->in, READ_SIZE) < 0
-                        ? 0
-                        : recv(l->fd, l->in.data + l->in.len, READ_SIZE, MSG_DONTWAIT);
+        ssize_t n = buffer_reserve(&l->in, READ_SIZE) < 0 ? 0 : receive(l);
         if (n > 0) {
             l->in.len += (size_t)n;
             take_frames(l);
@@ -218,6 +240,8 @@ int link_new(struct link **ret, int fd, const struct link_handler *handler, stru
     l->fd = fd;
     l->refs = 2;
     l->handler = *handler;
+    co_mutex_init(&l->asking);
+    l->received = -1;
     list_init(&l->attached);
     list_init(&l->pending);
     co_queue_init(&l->empty);
@@ -283,14 +307,11 @@ int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, cons
     return link_call(l, tag, frame, reply, err);
 }
 
-int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
-              struct error *err)
+static int call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
+                int *ret_fd, struct error *err)
 {
-    auto(link_reply) struct link_reply own = {0};
-    struct pending p = {.tag = tag, .co = co_self()};
+    struct pending p = {.tag = tag, .co = co_self(), .fd = ret_fd};
     size_t len;
-    if (!reply)
-        reply = &own;
     if (l->dead)
         return fail_plain(err, ENOTCONN, "the worker has ended");
     l->refs++;
@@ -305,4 +326,25 @@ int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct l
     int code = (int)wire_number(&reply->reader);
     const char *message = wire_text(&reply->reader);
     return code < 0 ? fail_plain(err, code, "%s", message) : 0;
+}
+
+int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
+              struct error *err)
+{
+    auto(link_reply) struct link_reply own = {0};
+    return call(l, tag, frame, reply ? reply : &own, NULL, err);
+}
+
+int link_call_for_fd(struct link *l, uint32_t tag, const struct buffer *frame,
+                     struct link_reply *reply, int *ret_fd, struct error *err)
+{
+    *ret_fd = -1;
+    l->refs++;
+    co_mutex_lock(&l->asking);
+    int r = call(l, tag, frame, reply, ret_fd, err);
+    co_mutex_unlock(&l->asking);
+    unref(l);
+    if (r < 0)
+        close_fd(ret_fd);
+    return r;
 }

@@ -40,6 +40,9 @@ uint32_t link_tag(struct link *l);
  * gone. */
 int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
               struct error *err);
+/* As link_call(); a descriptor that came with the reply is in *ret_fd, else -1. */
+int link_call_for_fd(struct link *l, uint32_t tag, const struct buffer *frame,
+                     struct link_reply *reply, int *ret_fd, struct error *err);
 enum { LINK_FDS_MAX = 8 };
 /* As link_call(), with descriptors, which are taken over. */
 int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,

@@ -88,7 +88,22 @@ static inline void process_set(struct process *p, uint64_t number, bool marked)
     p->technique = (void *)(uintptr_t)(number << 1 | marked);
 }
 
+/* technique.c */
+/* The worker of the process's pod; -ESRCH where it has ended. */
+int holder_of(const struct process *p, struct holder **ret, struct error *err);
+struct prepared;
+/* Hands the process to its worker, which has the module. */
+int send_create(struct process *p, const struct prepared *prepared, struct error *err);
+/* The same, and the module where the worker has it not. The files process knows the process by now. */
+int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
+                   struct error *err);
+
+/* exec.c: create() of an exec. */
+int exec_make(struct wasm *w, struct process *p, const struct buffer *record, struct error *err);
+
 /* container.c */
+/* Which there are: WIRE_IN_FIFO and so on. */
+unsigned container_streams(const struct wire_files *f);
 struct prepared { /* arena: what create and files point to */
     struct arena arena;
     struct wire_create *create;

@@ -127,8 +127,7 @@ static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *recor
     return r;
 }
 
-/* The worker of the process's pod; -ESRCH where it has ended. */
-static int holder_of(const struct process *p, struct holder **ret, struct error *err)
+int holder_of(const struct process *p, struct holder **ret, struct error *err)
 {
     struct pod *pod = p->sandbox->technique;
     if (!pod || !pod->holder)
@@ -141,7 +140,7 @@ static int ask(const struct process *p, enum wire_type type, int64_t number, str
 {
     struct holder *h = NULL;
     int r = holder_of(p, &h, err);
-    return r < 0 ? r : holder_ask(h, type, p->id, number, NULL, err);
+    return r < 0 ? r : holder_ask(h, type, p->key, number, NULL, err);
 }
 
 static int signal_all(struct sandbox *sb, int number, struct error *err)
@@ -228,7 +227,7 @@ static int copy_sockets(const struct listening *l, int *fds, struct error *err)
     return 0;
 }
 
-static int send_create(struct process *p, const struct prepared *prepared, struct error *err)
+int send_create(struct process *p, const struct prepared *prepared, struct error *err)
 {
     struct holder *h = NULL;
     auto(buffer) struct buffer frame = {0};
@@ -297,9 +296,8 @@ static int give_module(struct wasm *w, struct process *p, const struct prepared 
     return r;
 }
 
-/* The files process knows the container by now. */
-static int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
-                          struct error *err)
+int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
+                   struct error *err)
 {
     struct wire_create *c = prepared->create;
     int r = 0;
@@ -325,8 +323,7 @@ static int make(void *t, struct process *p, bool run, const struct buffer *recor
     struct wasm *w = t;
     struct holder *h = NULL;
     if (*p->exec_id)
-        return fail_plain(err, EOPNOTSUPP,
-                          "exec is not supported in wasm containers: a module is one program");
+        return exec_make(w, p, record, err);
     auto(prepared) struct prepared prepared = {.module = -1};
     int r = container_prepare(w, p, record, &prepared, err);
     if (!r)
@@ -350,7 +347,7 @@ static int make_or_clean(void *t, struct process *p, bool run, const struct buff
 {
     struct wasm *w = t;
     int r = make(t, p, run, record, err);
-    if (r < 0)
+    if (r < 0 && !*p->exec_id)
         tmpfs_remove(w->tmpfs, p->id);
     return r;
 }
@@ -386,7 +383,7 @@ static int post_remove(const struct process *p, struct error *err)
     if (r < 0)
         return r;
     struct wire_writer w = wire_begin(&frame, WIRE_REMOVE, 0);
-    wire_put_text(&w, p->id);
+    wire_put_text(&w, p->key);
     r = wire_end(&w);
     return r < 0 ? fail(err, r, "ask a worker") : link_post(h->connection, &frame, err);
 }
@@ -403,7 +400,8 @@ static int remove_process(void *t, struct process *p, struct error *err)
         r = files_remove(h, files_number(p), err);
     if (r < 0 && r != -ESRCH && r != -ENOTCONN)
         return r;
-    tmpfs_remove(w->tmpfs, p->id);
+    if (!*p->exec_id)
+        tmpfs_remove(w->tmpfs, p->id);
     return 0;
 }
 
@@ -433,7 +431,7 @@ static int update(void *t, struct process *p, const uint8_t *resources, size_t l
         return r;
     uint32_t tag = link_tag(h->connection);
     struct wire_writer w = wire_begin(&frame, WIRE_UPDATE, tag);
-    wire_put_text(&w, p->id);
+    wire_put_text(&w, p->key);
     wire_put_number(&w, (int64_t)limits.memory);
     wire_put_cpu(&w, &limits.cpu);
     r = wire_end(&w);
@@ -456,7 +454,7 @@ static int stats(void *t, struct process *p, struct process_stats *ret, struct e
     auto(link_reply) struct link_reply reply = {0};
     int r = holder_of(p, &h, err);
     if (!r)
-        r = holder_ask(h, WIRE_STATS, p->id, 0, &reply, err);
+        r = holder_ask(h, WIRE_STATS, p->key, 0, &reply, err);
     if (r < 0)
         return r;
     *ret = (struct process_stats){.timestamp = clock_wall_ns()};
@@ -504,7 +502,7 @@ static int attach(void *t, struct process *p, bool in, bool out, bool err_, char
     autofree char *address = str_format("unix://%s/w/%s", w->options.dir, h->name);
     uint32_t tag = link_tag(h->connection);
     struct wire_writer f = wire_begin(&frame, WIRE_ATTACH, tag);
-    wire_put_text(&f, p->id);
+    wire_put_text(&f, p->key);
     wire_put_text(&f, token);
     wire_put_number(&f, (out ? 1 : 0) | (err_ ? 2 : 0));
     r = wire_end(&f);

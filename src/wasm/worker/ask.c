@@ -129,7 +129,7 @@ int ask_files_about(struct guest *g, struct files_request *r, int fd)
     int e = take_place(j);
     if (!e) {
         r->tag = j->tag;
-        r->container = g->wasi.files;
+        r->container = r->op == FILES_STDIO ? g->wasi.console.files : g->wasi.files;
         e = files_put_request(&j->bytes, r);
         if (e < 0)
             leave_place(j->tag);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest: one container's program, an instance of a module in a store of its own, as a fiber.
+/* A guest: the program of a container or of an exec, an instance of a module in a store of its own, as a fiber.
  *
  * Who may touch one: whoever holds it. In the states CREATED, QUEUED, PARKED, THROTTLED, HELD and ENDED that is the thread that holds the
  * scheduler's lock; in RUNNING and RESTING the thread that took it out of one of these (a compute thread, the control thread that ends

@@ -120,9 +120,10 @@ static int pack(char *const *v, struct wasi_strings *ret)
     return ret->data ? 0 : -ENOMEM;
 }
 
-static int count_busy(struct held *h, const struct wire_create *c, struct error *err)
+static int count_busy(struct held *h, const struct wire_create *c, enum wasm_profile profile,
+                      struct error *err)
 {
-    if (c->module.profile != WASM_BUSY)
+    if (profile != WASM_BUSY)
         return 0;
     if (!busy_take()) {
         diag_warning(
@@ -141,15 +142,59 @@ struct sockets {
     unsigned taken; /* of the first, by a guest */
 };
 
-/* A reactor's second argument names what is called after _initialize. */
-static int choose_entry(struct guest *g, char **args, struct error *err)
+/* An exec's function; else a reactor's second argument names what is called after _initialize. */
+static int choose_entry(struct guest *g, const struct wire_create *c, struct error *err)
 {
-    if (!g->module->reactor || !args[0] || !args[1])
+    const char *entry = *c->entry ? c->entry : NULL;
+    if (!entry && g->module->reactor && c->args[0])
+        entry = c->args[1];
+    if (!entry)
         return 0;
-    int r = entry_check(g->module->module, args[1], err);
-    if (!r && !(g->entry = strdup(args[1])))
+    int r = entry_check(g->module->module, entry, err);
+    if (!r && !(g->entry = strdup(entry)))
         r = fail(err, ENOMEM, "hold a container");
     return r;
+}
+
+/* Of an exec: its container, which runs. */
+static int find_container(const struct wire_create *c, struct held **ret, struct error *err)
+{
+    *ret = *c->of ? map_get(&containers, c->of) : NULL;
+    if (*c->of && (!*ret || (*ret)->told || !(*ret)->guest.module))
+        return fail_plain(err, ESRCH, "container '%s' has ended", c->of);
+    return 0;
+}
+
+static int choose_module(struct held *h, const struct wire_create *c, const struct held *of,
+                         struct error *err)
+{
+    struct guest *g = &h->guest;
+    const struct compiled_key *key = of && *c->entry ? &of->guest.module->key : &c->module;
+    int r = count_busy(h, c, key->profile, err);
+    if (r < 0)
+        return r;
+    g->module = module_get(key);
+    if (!g->module)
+        return fail_plain(err, ENOKEY, "the worker has not the module of container '%s'", c->id);
+    if (g->counted && !g->module->code)
+        return fail_plain(err, EUSERS, "the module of container '%s' cannot be interrupted", c->id);
+    return choose_entry(g, c, err);
+}
+
+static int choose_limits(struct held *h, const struct wire_create *c, const struct held *of,
+                         struct error *err)
+{
+    struct guest *g = &h->guest;
+    uint64_t memory = of ? atomic_load(&of->guest.limits.memory) : c->limits.memory;
+    g->limits = (struct guest_limits){memory, TABLE_ELEMENTS_MAX};
+    if (sched_join(g, h->pod->group, &c->limits.cpu) < 0 ||
+        sched_limit(g, c->limits.cpu_time, (int64_t)c->limits.wall_time) < 0)
+        return fail(err, ENOMEM, "hold container '%s'", c->id);
+    if (g->module->memory_minimum > memory)
+        return fail_plain(
+            err, ENOMEM, "the module needs %llu bytes of memory to start, and its limit is %llu",
+            (unsigned long long)g->module->memory_minimum, (unsigned long long)memory);
+    return 0;
 }
 
 /* sockets are taken over where it succeeds; on failure those that were go with h. */
@@ -162,26 +207,15 @@ static int fill(struct held *h, const struct wire_create *c, struct sockets *soc
     h->record_len = c->record_len;
     if (!h->id || !h->record || pack(c->args, &g->wasi.args) < 0 || pack(c->env, &g->wasi.env) < 0)
         return fail(err, ENOMEM, "hold container '%s'", c->id);
-    int r = count_busy(h, c, err);
+    struct held *of;
+    int r = find_container(c, &of, err);
+    if (!r)
+        r = choose_module(h, c, of, err);
+    if (!r)
+        r = choose_limits(h, c, of, err);
     if (r < 0)
         return r;
-    g->module = module_get(&c->module);
-    if (!g->module)
-        return fail_plain(err, ENOKEY, "the worker has not the module of container '%s'", c->id);
-    if (g->counted && !g->module->code)
-        return fail_plain(err, EUSERS, "the module of container '%s' cannot be interrupted", c->id);
-    r = choose_entry(g, c->args, err);
-    if (r < 0)
-        return r;
-    g->limits = (struct guest_limits){c->limits.memory, TABLE_ELEMENTS_MAX};
-    if (sched_join(g, h->pod->group, &c->limits.cpu) < 0 ||
-        sched_limit(g, c->limits.cpu_time, (int64_t)c->limits.wall_time) < 0)
-        return fail(err, ENOMEM, "hold container '%s'", c->id);
-    if (g->module->memory_minimum > c->limits.memory)
-        return fail_plain(
-            err, ENOMEM, "the module needs %llu bytes of memory to start, and its limit is %llu",
-            (unsigned long long)g->module->memory_minimum, (unsigned long long)c->limits.memory);
-    g->wasi.files = c->files;
+    g->wasi.files = of ? of->guest.wasi.files : c->files;
     console_init(&g->wasi.console, g, c->files, c->streams);
     r = wasi_listen(&g->wasi, sockets->fds, c->sockets, &sockets->taken, err);
     return r < 0 ? r : wasi_init(&g->wasi, c->preopens, err);

@@ -104,10 +104,26 @@ static void put_exit(struct held *h)
     wire_end(&w);
 }
 
+static void guest_ended(struct guest *g);
+
+/* An exec does not outlive its container. */
+static void end_execs(const struct held *container)
+{
+    struct held *h;
+    list_each(h, &container->pod->containers, link)
+    {
+        const char *rest = str_after(h->id, container->id);
+        if (rest && *rest == '/' && !h->told && sched_kill(&h->guest, SIGKILL))
+            guest_ended(&h->guest);
+    }
+}
+
 static void tell_end(struct held *h)
 {
     struct guest *g = &h->guest;
     h->told = true;
+    if (!h->removed)
+        end_execs(h);
     console_hang_up(&g->wasi.console);
     if (h->removed) {
         held_free(h);
@@ -174,7 +190,7 @@ static void put_item(struct buffer *out, uint32_t tag, const struct held *h)
     wire_put_number(&w, h->guest.exit_status);
     wire_put_number(&w, h->guest.paused);
     wire_put_text(&w, h->told ? h->guest.message : "");
-    wire_put_number(&w, (int64_t)h->guest.wasi.files);
+    wire_put_number(&w, (int64_t)h->guest.wasi.console.files);
     wire_end(&w);
 }
 
