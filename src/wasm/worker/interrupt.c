@@ -30,6 +30,9 @@ struct interrupt_code {
     struct range ranges[];
 };
 
+/* What looks at another's stack, or runs on it, minds no marks that sanitizers left there. */
+#define UNCHECKED __attribute__((no_sanitize("address")))
+
 /* Reading the image */
 
 struct image {
@@ -175,7 +178,7 @@ static bool in_function(const struct interrupt_code *c, uintptr_t pc)
 
 /* Whether a call lies before this address in a function, of which it is the return address. Only indirect calls, and direct ones
  * of what is no function, can lead out of the module. */
-static bool is_return(const struct interrupt_code *c, uintptr_t address)
+UNCHECKED static bool is_return(const struct interrupt_code *c, uintptr_t address)
 {
     int32_t distance;
     const uint8_t *p = (const uint8_t *)address;
@@ -225,7 +228,7 @@ __asm__(".text\n"
         ".size interrupt_return, . - interrupt_return\n");
 
 /* Those that are still there. */
-static void forget_gone(struct interrupt_returns *r, const uintptr_t *stack_pointer)
+UNCHECKED static void forget_gone(struct interrupt_returns *r, const uintptr_t *stack_pointer)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < r->count; i++)
@@ -235,7 +238,7 @@ static void forget_gone(struct interrupt_returns *r, const uintptr_t *stack_poin
 }
 
 /* Changes what may be the return address into the module. */
-static void catch_return(struct interrupt_target *t, uintptr_t stack_pointer)
+UNCHECKED static void catch_return(struct interrupt_target *t, uintptr_t stack_pointer)
 {
     struct interrupt_returns *r = t->returns;
     uintptr_t low = (uintptr_t)t->space->stack, top = low + RUNTIME_STACK;
@@ -263,7 +266,7 @@ static void hold_here(struct interrupt_target *t)
 
 /* A changed return: at is where its address was. */
 __attribute__((used)) uintptr_t interrupt_returned(uintptr_t *at);
-uintptr_t interrupt_returned(uintptr_t *at)
+UNCHECKED uintptr_t interrupt_returned(uintptr_t *at)
 {
     struct interrupt_target *t = running;
     struct interrupt_returns *r = t->returns;
