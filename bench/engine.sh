@@ -36,10 +36,14 @@ bench_root() {
 }
 
 # In a session of its own: an interrupt at the terminal is for the script, which then removes the pods.
-bench_engine() {
+bench_start() {
     setsid build/bin/warrend --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/run" -H "unix://$socket" \
         --pidfile "$root/pid" >>"$root/warrend.log" 2>&1 &
     engine=$!
+}
+
+bench_engine() {
+    bench_start
     for _ in $(seq 200); do
         ! build/bin/warren -H "unix://$socket" images >/dev/null 2>&1 || return 0
         kill -0 $engine 2>/dev/null || break

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -27,12 +28,17 @@ type engine struct {
 	conn    *grpc.ClientConn
 }
 
-// connect ends the program where no engine answers.
-func connect() *engine {
-	conn, err := grpc.NewClient(*endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()),
+func dial() *engine {
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 10 * time.Millisecond}}
+	conn, err := grpc.NewClient(*endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	die(err)
-	e := &engine{runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn), conn: conn}
+	return &engine{runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn), conn: conn}
+}
+
+// connect ends the program where no engine answers.
+func connect() *engine {
+	e := dial()
 	v, err := call(e.runtime.Version, &cri.VersionRequest{})
 	die(err)
 	e.version = v.RuntimeName + " " + v.RuntimeVersion

@@ -51,6 +51,7 @@ var (
 	measure     = flag.String("measure", "", "comma list: PSS of the processes that run a program below these directories, name them in their arguments or have these names, and of all their descendants")
 	samples     = flag.String("samples", "", "file for the samples of memory and rate during the load, a JSON object a line")
 	sampleStep  = flag.Int("sample-every", 0, "pods from one sample to the next; 0: a fiftieth of --pods")
+	awaited     = flag.Int("await", 0, "in place of a load: wait until so many pods are ready and so many containers run")
 	cold        = flag.Int("cold", 0, "in place of a load: this many cold starts one after the other, from RunPodSandbox to the first line in the log")
 	procs       = flag.Int("procs", 1, "threads that the clients compute on; more than one spend a third more CPU a pod, by waking each other")
 	unruly      = flag.Bool("hostile", false, "in place of a load: --pods of which 5 in 100 misbehave, see hostile.go")
@@ -99,6 +100,9 @@ func main() {
 		interrupted.Store(true)
 		signal.Stop(signals) // a second one ends the program
 	}()
+	if *awaited > 0 {
+		os.Exit(await(*awaited))
+	}
 	engine := connect()
 	status := 0
 	switch {
