@@ -155,3 +155,17 @@ demo() {
         [ "$(exit_code "$id")" = 143 ] # a guest has no signal handlers: SIGTERM ends it
     done
 }
+
+@test "a wasm sandboxer's configuration is checked, and confinement can be required" {
+    for bad in '{"isolation": "some"}' '{"worker-uids": -1}' '{"cache-size": "1G"}'; do
+        echo "$bad" >"$engine_dir/wasm.json"
+        fails_with "$(cut -d'"' -f2 <<<"$bad")" timeout 10 "$WARREN_BUILD/bin/warren-wasm" --listen "$engine_dir/w.sock" \
+            --dir "$engine_dir/w" --config "$engine_dir/wasm.json"
+    done
+    echo '{"isolation": "required", "worker-uids": 1900000000, "cache-size": 1048576}' >"$engine_dir/wasm.json"
+    "$WARREN_BUILD/bin/warren-wasm" --listen "$engine_dir/w.sock" --dir "$engine_dir/w" --config "$engine_dir/wasm.json" 3>&- 4>&- &
+    local pid=$!
+    wait_until 10 test -S "$engine_dir/w.sock"
+    kill "$pid"
+    wait "$pid" || true
+}
