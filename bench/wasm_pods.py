@@ -23,7 +23,7 @@ def mb(kb):
 rows = [
     ("pods started, calls failed", f"{r['started']:,} of {r['pods']:,}, {r['failed']}"),
     ("pods a second, whole run", f"{r['pods_per_s']:,.0f} ({r['start_s']:.1f} s)"),
-    ("CPU of the client a pod", f"{r['client_cpu_us_per_pod']:.0f} µs"),
+    ("the client itself", f"{r['client_cpu_us_per_pod']:.0f} µs of CPU a pod, {r['client_max_rss_mib']:.0f} MiB"),
     ("a pod's three calls, p50 / p99 / max ms", ms(latency["total"]) if "total" in latency else "none"),
 ]
 rows += [(f"{name} of a random one meanwhile, p50 / p99 / max ms", f"{ms(s)} ({s['N']:,} calls)")

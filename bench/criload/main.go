@@ -93,6 +93,7 @@ func main() {
 	checkFlags()
 	runtime.GOMAXPROCS(*procs)
 	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(128 << 20) // collected more often from there on: a million ids are 32 MiB
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
@@ -153,6 +154,7 @@ func runLoad(engine *engine) int {
 		r.After = &after
 	}
 	sampler.close()
+	r.ClientMiB = float64(ownUsage().Maxrss) / 1024
 	r.take(l)
 	if *jsonOut {
 		die(json.NewEncoder(os.Stdout).Encode(r))
@@ -165,8 +167,12 @@ func runLoad(engine *engine) int {
 	return 0
 }
 
-func ownCPU() time.Duration {
-	var u syscall.Rusage
+func ownUsage() (u syscall.Rusage) {
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return
+}
+
+func ownCPU() time.Duration {
+	u := ownUsage()
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -18,6 +18,7 @@ type result struct {
 	StartSeconds  float64           `json:"start_s"`
 	PodsPerSecond float64           `json:"pods_per_s"`
 	ClientMicros  float64           `json:"client_cpu_us_per_pod"`
+	ClientMiB     float64           `json:"client_max_rss_mib"`
 	Removed       int64             `json:"removed"`
 	RemoveSeconds float64           `json:"remove_s"`
 	PerPod        float64           `json:"memory_per_pod_kb"`
@@ -50,8 +51,8 @@ func printSpread(name string, s spread) {
 func (r *result) print() {
 	fmt.Printf("%s, handler %q, %s network, %d clients: %d pods started, %d calls failed\n",
 		r.Engine, r.Handler, r.Network, r.Parallel, r.Started, r.Failed)
-	fmt.Printf("  rate     %.1f pods a second (%.2f s); the client's own %.0f us of CPU a pod\n", r.PodsPerSecond, r.StartSeconds,
-		r.ClientMicros)
+	fmt.Printf("  rate     %.1f pods a second (%.2f s); the client's own %.0f us of CPU a pod, %.0f MiB\n", r.PodsPerSecond, r.StartSeconds,
+		r.ClientMicros, r.ClientMiB)
 	for _, name := range []string{"run", "create", "start", "total", "remove"} {
 		if s, ok := r.Latency[name]; ok {
 			printSpread(name, s)
