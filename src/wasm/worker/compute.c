@@ -62,7 +62,10 @@ static bool wake(enum compute_role role)
     list_remove(&t->idle);
     t->awake = true;
     sched.awake[role]++;
-    pthread_cond_signal(&t->wake);
+    if (sched.wake_count < SCHED_WAKES)
+        sched.wakes[sched.wake_count++] = t;
+    else
+        pthread_cond_signal(&t->wake);
     return true;
 }
 
@@ -185,7 +188,7 @@ static void end_turn(struct compute *self, struct guest *g)
 static void run_one(struct compute *self, struct guest *g)
 {
     begin_turn(self, g);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     enum guest_turn turn = guest_run(g, self->until);
     pthread_mutex_lock(&sched.lock);
     end_turn(self, g);
@@ -198,7 +201,7 @@ static void idle(struct compute *self)
     self->awake = false;
     list_append(sched.idle[self->role].next, &self->idle);
     while (!self->awake)
-        pthread_cond_wait(&self->wake, &sched.lock);
+        sched_wait(&self->wake);
 }
 
 static void set_up(struct compute *self)
@@ -290,11 +293,11 @@ static void *tick(void *arg)
         pthread_mutex_lock(&sched.lock);
         idle_ticks = sched.running || seen != sched.turns ? 0 : idle_ticks + 1;
         while (!sched.running && idle_ticks > IDLE_TICKS)
-            pthread_cond_wait(&sched.computing, &sched.lock);
+            sched_wait(&sched.computing);
         seen = sched.turns;
         bool due = look_at_turns(&at);
         busy_tick();
-        pthread_mutex_unlock(&sched.lock);
+        sched_unlock();
         if (due)
             compute_interrupt();
         struct timespec t = {at / NSEC_PER_SEC, at % NSEC_PER_SEC};

@@ -173,7 +173,7 @@ static void begin(struct busy *t, struct guest *g)
 static void run(struct busy *t, struct guest *g)
 {
     begin(t, g);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     interrupt_begin(&t->target);
     enum guest_turn turn = guest_run(g, INT64_MAX);
     interrupt_end();
@@ -205,7 +205,7 @@ static bool rest(struct busy *t)
     idle_count++;
     list_append(idle.next, &t->idle);
     while (!list_empty(&t->idle))
-        pthread_cond_wait(&t->wake, &sched.lock);
+        sched_wait(&t->wake);
     idle_count--;
     return true;
 }
@@ -221,7 +221,7 @@ static void *compute(void *arg)
             run(t, g);
     while (rest(t));
     list_remove(&t->link);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     pthread_cond_destroy(&t->wake);
     free(t);
     return NULL;

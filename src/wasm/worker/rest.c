@@ -16,7 +16,7 @@ static void rest_one(struct guest *g)
     list_remove(&g->link);
     g->state = GUEST_RESTING;
     g->due = false;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     hibernate_guest(g);
     pthread_mutex_lock(&sched.lock);
     if (atomic_load(&g->kill)) {
@@ -42,9 +42,9 @@ void *sched_rest(void *arg)
         struct guest *g = list_first(&sched.tired, struct guest, link);
         int64_t left = g ? g->parked_ns + REST_AFTER_NS - clock_mono_ns() : 0;
         if (!g) {
-            pthread_cond_wait(&sched.rest, &sched.lock);
+            sched_wait(&sched.rest);
         } else if (left > 0) {
-            pthread_mutex_unlock(&sched.lock);
+            sched_unlock();
             nanosleep(&(struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC}, NULL);
             pthread_mutex_lock(&sched.lock);
         } else {

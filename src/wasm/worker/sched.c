@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -28,9 +29,34 @@ struct sched sched = {.lock = PTHREAD_MUTEX_INITIALIZER,
 
 static void wake_control(void)
 {
+    sched.wakes_control |= sched.sleeps_until != 0;
+    sched.sleeps_until = 0;
+}
+
+void sched_unlock(void)
+{
+    struct compute *threads[SCHED_WAKES];
+    unsigned count = sched.wake_count;
+    bool control = sched.wakes_control;
     uint64_t one = 1;
-    if (sched.sleeps_until && write(sched.wake.fd, &one, sizeof one) == sizeof one)
-        sched.sleeps_until = 0;
+    memcpy(threads, sched.wakes, sizeof threads);
+    sched.wake_count = 0;
+    sched.wakes_control = false;
+    pthread_mutex_unlock(&sched.lock);
+    for (unsigned i = 0; i < count; i++)
+        pthread_cond_signal(&threads[i]->wake);
+    if (control && write(sched.wake.fd, &one, sizeof one) < 0)
+        diag_warning("wake the control thread: %m");
+}
+
+void sched_wait(pthread_cond_t *condition)
+{
+    if (!sched.wake_count && !sched.wakes_control) {
+        pthread_cond_wait(condition, &sched.lock);
+        return;
+    }
+    sched_unlock();
+    pthread_mutex_lock(&sched.lock);
 }
 
 void sched_timer_set(struct sched_timer *t, int64_t due)
@@ -154,7 +180,7 @@ void sched_wake(struct guest *g)
         wait_ended(g);
     else
         g->woken = true;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 static void guest_ready(struct sched_watch *w, uint32_t events)
@@ -165,7 +191,7 @@ static void guest_ready(struct sched_watch *w, uint32_t events)
     /* an earlier event of the same fetch may have woken it already */
     if (g && (g->state == GUEST_PARKED || g->state == GUEST_RESTING))
         wait_ended(g);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 static void park(struct guest *g)
@@ -207,7 +233,7 @@ void sched_end_later(struct guest *g)
 
 void sched_finish(struct guest *g, int signal)
 {
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     guest_end(g, signal);
     pthread_mutex_lock(&sched.lock);
     sched_end_later(g);
@@ -285,7 +311,7 @@ void sched_free_later(void *p)
 {
     pthread_mutex_lock(&sched.lock);
     free_later(p);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 /* Takes it from where it waits: true where the caller is to end it, false where another thread holds it and will. */
@@ -355,7 +381,7 @@ static void tell_ended(void)
         list_remove(&g->link);
         list_append(&ended, &g->link);
     }
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     for (struct guest *g; (g = list_first(&ended, struct guest, link));) {
         list_remove(&g->link);
         sched.on_ended(g);
@@ -374,13 +400,13 @@ void sched_turn(int64_t max_ns)
     if (!list_empty(&sched.ended))
         until = now;
     sched.sleeps_until = until;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     struct timespec left = {.tv_sec = (until - now) / NSEC_PER_SEC,
                             .tv_nsec = (until - now) % NSEC_PER_SEC};
     int n = epoll_pwait2(sched.epoll, events, EVENTS, &left, NULL);
     pthread_mutex_lock(&sched.lock);
     sched.sleeps_until = 0;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     for (int i = 0; i < n; i++) {
         struct sched_watch *w = events[i].data.ptr;
         w->ready(w, events[i].events);
@@ -390,7 +416,7 @@ void sched_turn(int64_t max_ns)
     for (size_t i = 0; i < sched.garbage_count; i++)
         free(sched.garbage[i]);
     sched.garbage_count = 0;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 void sched_start(struct guest *g)
@@ -399,20 +425,20 @@ void sched_start(struct guest *g)
     if (g->control && g->control->wall_limit)
         sched_timer_set(&g->control->wall, clock_mono_ns() + g->control->wall_limit);
     sched_make_ready(g, true);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 bool sched_kill(struct guest *g, int signal)
 {
     pthread_mutex_lock(&sched.lock);
     bool ours = seize(g, signal);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     if (!ours)
         return false;
     guest_end(g, signal);
     pthread_mutex_lock(&sched.lock);
     g->state = GUEST_ENDED;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     return true;
 }
 
@@ -436,7 +462,7 @@ void sched_pause(struct guest *g, enum sched_hold hold, bool on)
     } else if (!held && g->state == GUEST_HELD) {
         sched_make_ready(g, true);
     }
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 uint64_t sched_cpu_ns(struct guest *g)
@@ -445,7 +471,7 @@ uint64_t sched_cpu_ns(struct guest *g)
     uint64_t ns = atomic_load(&g->cpu_ns);
     if (g->state == GUEST_RUNNING)
         ns += (uint64_t)compute_spent(g);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     return ns;
 }
 
@@ -455,6 +481,6 @@ bool sched_with(struct guest *g, void (*fn)(struct guest *g, void *arg), void *a
     bool ours = g->state != GUEST_RUNNING;
     if (ours)
         fn(g, arg);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     return ours;
 }

@@ -52,6 +52,8 @@ struct compute { /* a compute thread */
     pid_t tid;
 };
 
+enum { SCHED_WAKES = 8 };
+
 extern struct sched {
     pthread_mutex_t lock;
     pthread_cond_t computing, rest;
@@ -61,11 +63,14 @@ extern struct sched {
     struct heap timers;
     struct compute *threads;
     unsigned thread_count, cores;
-    struct list idle[COMPUTE_ROLES]; /* threads, the one that computed last first */
-    unsigned awake[COMPUTE_ROLES];   /* those that are not idle */
-    unsigned running, stuck;         /* threads in a turn, and those of them that are stuck */
-    uint64_t turns;                  /* counts up with every turn of a guest */
-    int64_t sleeps_until;            /* the control thread; 0 while awake */
+    struct list idle[COMPUTE_ROLES];    /* threads, the one that computed last first */
+    unsigned awake[COMPUTE_ROLES];      /* those that are not idle */
+    unsigned running, stuck;            /* threads in a turn, and those of them that are stuck */
+    uint64_t turns;                     /* counts up with every turn of a guest */
+    struct compute *wakes[SCHED_WAKES]; /* to be woken by who gives the lock back */
+    unsigned wake_count;
+    bool wakes_control;
+    int64_t sleeps_until; /* the control thread; 0 while awake */
     int epoll;
     struct sched_watch wake;
     void (*on_ended)(struct guest *g);
@@ -74,6 +79,11 @@ extern struct sched {
 } sched;
 
 /* sched.c */
+/* Gives the lock back, and wakes only then: whoever wakes another is often preempted by it, and on a machine under load waits long
+ * for its core, which nobody must do with the lock. */
+void sched_unlock(void);
+/* pthread_cond_wait() that has done the same; it may return for nothing. */
+void sched_wait(pthread_cond_t *condition);
 void sched_timer_set(struct sched_timer *t, int64_t due);
 /* Where it goes from RUNNING. */
 void sched_turn_ended(struct guest *g, enum guest_turn turn);

@@ -62,7 +62,7 @@ void sched_group_free(struct sched_group *group)
 {
     pthread_mutex_lock(&sched.lock);
     unref(group);
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
 }
 
 static struct sched_control *control_of(struct guest *g)
@@ -86,7 +86,7 @@ int sched_join(struct guest *g, struct sched_group *group, const struct wire_cpu
     g->group = group;
     if (group)
         group->users++;
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     return 0;
 }
 
@@ -115,7 +115,7 @@ int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu)
         sched_stop_waiting(g);
         sched_make_ready(g, false);
     }
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     return r;
 }
 
@@ -125,6 +125,6 @@ void sched_leave(struct guest *g)
     if (g->control)
         heap_remove(&sched.timers, &g->control->wall.at);
     unref(take_ptr(&g->group));
-    pthread_mutex_unlock(&sched.lock);
+    sched_unlock();
     free(take_ptr(&g->control));
 }
