@@ -12,6 +12,7 @@
 #include "wasm/files/vfs.h"
 #include "wasm/supervisor/cache.h"
 #include "wasm/supervisor/choose.h"
+#include "wasm/supervisor/known.h"
 #include "wasm/supervisor/limits.h"
 #include "wasm/supervisor/opaque.h"
 #include "wasm/supervisor/supervisor.h"
@@ -197,6 +198,11 @@ static int open_module(const struct wire_files *c, const char *name, const char 
     return 0;
 }
 
+int container_open_module(struct prepared *p, struct error *err)
+{
+    return p->module >= 0 ? 0 : open_module(p->files, p->create->args[0], p->cwd, &p->module, err);
+}
+
 /* args and env, checked, and which module it is, for which profile. */
 static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct prepared *p,
                            struct error *err)
@@ -208,11 +214,16 @@ static int prepare_process(struct wasm *w, const struct oci_spec *spec, struct p
         return fail_plain(err, EINVAL, "process.args: the container has no command");
     c->args = process->args;
     c->env = process->env;
-    int r = open_module(p->files, process->args[0], str_or_empty(process->cwd), &p->module, err);
-    if (!r)
-        r = cache_look(w->cache, p->module, process->args[0], &module, err);
-    if (r < 0)
-        return r;
+    p->cwd = str_or_empty(process->cwd);
+    if (!p->layered || !known_find(w->known, p->files, p->cwd, c->args[0], &module)) {
+        int r = container_open_module(p, err);
+        if (!r)
+            r = cache_look(w->cache, p->module, c->args[0], &module, err);
+        if (r < 0)
+            return r;
+        if (p->layered)
+            known_keep(w->known, p->files, p->cwd, c->args[0], p->module, &module);
+    }
     memcpy(c->module.digest, module.digest, SHA256_LEN);
     return choose_profile(spec, module.memory, &c->module.profile, err);
 }
@@ -286,6 +297,7 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
                           VFS_MOUNTS_MAX - 1);
     f->mounts = arena_array(a, struct wire_mount, spec->mounts_count + 1);
     r = describe_rootfs(a, p, spec, &f->mounts[0], err);
+    ret->layered = p->rootfs_count && str_eq(str_or_empty(p->rootfs->type), "overlay");
     if (!r)
         r = opaque_list(w->opaque, f->mounts[0].layers, a, &f->mounts[0].opaque, err);
     if (r < 0)

@@ -8,6 +8,7 @@
 #include "wasm/wasm.h"
 
 struct cache;
+struct known;
 struct opaque;
 struct tmpfs;
 struct wire_create;
@@ -18,6 +19,7 @@ struct wasm {
     struct wasm_options options; /* its strings are ours */
     struct program program;
     struct cache *cache;
+    struct known *known;
     struct opaque *opaque;
     struct tmpfs *tmpfs;
     struct list holders;
@@ -95,7 +97,7 @@ struct prepared;
 /* Hands the process to its worker, which has the module. */
 int send_create(struct process *p, const struct prepared *prepared, struct error *err);
 /* The same, and the module where the worker has it not. The files process knows the process by now. */
-int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
+int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared,
                    struct error *err);
 
 /* exec.c: create() of an exec. */
@@ -108,11 +110,15 @@ struct prepared { /* arena: what create and files point to */
     struct arena arena;
     struct wire_create *create;
     struct wire_files *files;
-    int module; /* the module's file, open */
+    int module; /* the module's file, open, or -1 where it was known without */
+    const char *cwd;
+    bool layered; /* the rootfs is an overlay: its lower directories do not change */
     struct listening listening;
 };
 void prepared_done(struct prepared *p);
 CLEANUP_DONE(prepared, struct prepared);
+/* Opens the module where it is not. */
+int container_open_module(struct prepared *p, struct error *err);
 /* From the process' spec and rootfs to what the worker needs; *ret is initialised first. Parks. */
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
                       struct prepared *ret, struct error *err);

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "wasm/supervisor/cache.h"
+#include "wasm/supervisor/known.h"
 #include "wasm/supervisor/limits.h"
 #include "wasm/supervisor/once.h"
 #include "wasm/supervisor/opaque.h"
@@ -49,7 +50,7 @@ int wasm_new(struct wasm **ret, const struct wasm_options *options, struct error
         w->sockets = open(sockets, O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = w->sockets < 0 ? fail(err, errno, "open '%s'", sockets) : 0;
     }
-    if (!r && !(w->opaque = opaque_new()))
+    if (!r && (!(w->opaque = opaque_new()) || !(w->known = known_new())))
         r = fail(err, ENOMEM, "set up the wasm technique");
     if (!r)
         r = cache_new(&w->cache, cache, options->cache_size, &w->program, err);
@@ -69,6 +70,7 @@ void wasm_free(struct wasm *w)
     holders_free(w);
     cache_free(w->cache);
     opaque_free(w->opaque);
+    known_free(w->known);
     tmpfs_free(w->tmpfs);
     close_fd(&w->sockets);
     free((char *)(uintptr_t)w->options.dir);
@@ -251,14 +253,16 @@ int send_create(struct process *p, const struct prepared *prepared, struct error
 struct gift {
     struct cache *cache;
     struct link *connection;
-    const struct prepared *prepared;
+    struct prepared *prepared;
 };
 
 static int give(void *arg, struct error *err)
 {
     const struct gift *g = arg;
     const struct wire_create *c = g->prepared->create;
-    int r = 0;
+    int r = container_open_module(g->prepared, err);
+    if (r < 0)
+        return r;
     for (int attempt = 0; attempt < 2; attempt++) {
         auto(buffer) struct buffer frame = {0};
         int fd = -1;
@@ -282,7 +286,7 @@ static int give(void *arg, struct error *err)
     return r;
 }
 
-static int give_module(struct wasm *w, struct process *p, const struct prepared *prepared,
+static int give_module(struct wasm *w, struct process *p, struct prepared *prepared,
                        struct error *err)
 {
     struct holder *h = NULL;
@@ -296,7 +300,7 @@ static int give_module(struct wasm *w, struct process *p, const struct prepared 
     return r;
 }
 
-int make_in_worker(struct wasm *w, struct process *p, const struct prepared *prepared,
+int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared,
                    struct error *err)
 {
     struct wire_create *c = prepared->create;
