@@ -97,8 +97,7 @@ struct prepared;
 /* Hands the process to its worker, which has the module. */
 int send_create(struct process *p, const struct prepared *prepared, struct error *err);
 /* The same, and the module where the worker has it not. The files process knows the process by now. */
-int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared,
-                   struct error *err);
+int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared, struct error *err);
 
 /* exec.c: create() of an exec. */
 int exec_make(struct wasm *w, struct process *p, const struct buffer *record, struct error *err);

@@ -300,8 +300,7 @@ static int give_module(struct wasm *w, struct process *p, struct prepared *prepa
     return r;
 }
 
-int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared,
-                   struct error *err)
+int make_in_worker(struct wasm *w, struct process *p, struct prepared *prepared, struct error *err)
 {
     struct wire_create *c = prepared->create;
     int r = 0;
