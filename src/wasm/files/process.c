@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads: the first writes logs, one hears the supervisor, and some serve the worker, as many as are busy and one more, within a
- * bound: a request that waits for a disk holds up nobody else's. */
+/* Threads: the first writes logs, one hears the supervisor, one drops trees, and some serve the worker, as many as are busy and one more,
+ * within a bound: a request that waits for a disk holds up nobody else's. */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,7 +21,13 @@
 #include "wasm/files/serve.h"
 #include "wasm/files/table.h"
 
-enum { SERVERS = 4, SERVERS_MAX = 64, STACK_SIZE = 128 << 10, REST_MS = 2000 };
+enum {
+    SERVERS_KEPT = 4,
+    SERVERS_MAX = 64,
+    HEAP_STEP = 256 << 10,
+    STACK_SIZE = 128 << 10,
+    REST_MS = 2000
+};
 
 static struct {
     int listen, requests;
@@ -148,7 +155,7 @@ static void *serve_worker(void *arg)
             break;
         became_busy();
         serve(packet, (size_t)n, fd, &answer);
-        if (atomic_fetch_add(&process.idle, 1) < SERVERS)
+        if (atomic_fetch_add(&process.idle, 1) < SERVERS_KEPT)
             continue;
         break; /* there are enough without it */
     }
@@ -171,14 +178,15 @@ static void *rest(void *arg)
 int files_run(const struct files_options *options, struct error *err)
 {
     signal(SIGPIPE, SIG_IGN);
+    mallopt(M_ARENA_MAX, 1); /* a heap a thread would be mostly empty */
+    mallopt(M_TOP_PAD, HEAP_STEP);
     process.listen = options->listen;
     process.requests = options->requests;
     int r = start_thread(control, "control", err);
     if (!r)
         r = start_thread(rest, "rest", err);
-    for (unsigned i = 0; !r && i < SERVERS; i++) {
-        atomic_fetch_add(&process.idle, 1);
-        atomic_fetch_add(&process.servers, 1);
+    if (!r) {
+        process.idle = process.servers = 1;
         r = start_thread(serve_worker, "files", err);
     }
     return r < 0 ? r : logs_run(options->records, err);

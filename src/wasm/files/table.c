@@ -2,6 +2,7 @@
 #include "wasm/files/table.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "wasm/files/vfs.h"
 #include "wasm/wire_files.h"
 
-enum { TREES_MAX = 1024, REMOVE_WAIT_S = 1 };
+enum { TREES_MAX = 1024, REMOVE_WAIT_S = 1, REMOVED_MANY = 4096 };
 #define TREE_REST_NS (5 * NSEC_PER_SEC)
 
 static struct {
@@ -26,6 +27,7 @@ static struct {
         uint32_t next;                     /* of the free ones, plus 1 */
     } * places;
     uint32_t count, size, free; /* free: plus 1 */
+    uint32_t used, removed;     /* removed: since memory was given back */
     struct list trees;
     unsigned tree_count;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -56,6 +58,7 @@ static int take_place(struct files_container *c)
     p->container = c;
     p->turn = (p->turn + 1) & INT32_MAX; /* numbers fit into 63 bits */
     c->number = (uint64_t)p->turn << 32 | at;
+    table.used++;
     return 0;
 }
 
@@ -116,7 +119,11 @@ void table_remove(uint64_t number)
     pthread_mutex_lock(&table.lock);
     struct place *p = place_of(number);
     struct files_container *c = p ? p->container : NULL;
+    bool many = false;
     if (c) {
+        many = !--table.used || ++table.removed == REMOVED_MANY;
+        if (many)
+            table.removed = 0;
         p->container = NULL;
         p->next = table.free;
         table.free = (uint32_t)number + 1;
@@ -127,6 +134,8 @@ void table_remove(uint64_t number)
     pthread_mutex_unlock(&table.lock);
     if (c)
         table_release(c);
+    if (many)
+        malloc_trim(0);
 }
 
 static int by_number(const void *a, const void *b)
