@@ -10,8 +10,8 @@
  * Who owns what. The supervisor has no state of its own that matters: records and states come back from the workers. A worker's
  * control thread owns what it holds (held.h); its scheduler's threads own a guest while they run it (guest.h, sched.h).
  *
- * Locks, in the worker: the scheduler's (queue, deadlines, guest states), those of slots, of attachments, of jobs, of requests, of
- * the outbox, of the disk's queue. None is taken while another is held, but attachments' and jobs' before the scheduler's
+ * Locks, in the worker: the scheduler's (queues, deadlines, guest states), the reaper's, those of slots, of attachments, of jobs,
+ * of requests, of the outbox, of the disk's queue. None is taken while another is held, but attachments' and jobs' before the scheduler's
  * (sched_free_later, sched_wake). In the files process: the table's, those of shared stacks, of host directories (inside the table's), of logs. */
 #pragma once
 

@@ -3,8 +3,11 @@
  * wait for. A ticker advances Wasmtime's epoch when a turn is over, so that every guest yields after a slice.
  *
  * One lock guards the queues, the heap and the state of every guest. Guests are taken out of PARKED by the control
- * thread, in sched_turn(), and by who has done what they wait for, in sched_wake(). A thread whose turn does not end (a bulk memory operation) keeps nobody waiting: one of the spare threads goes
- * on in its place, and the guest's next turns are on slow threads, of which there are as many as cores.
+ * thread, in sched_turn(), and by who has done what they wait for, in sched_wake().
+ *
+ * A thread whose turn does not end (a bulk memory operation) keeps nobody waiting: one of the spare threads goes on in its
+ * place, and the guest's next turns are on slow threads, of which there are as many as cores. A guest that has just woken while
+ * all compute gets a short turn on a quick thread, beside them: one that has slept is preferred by the kernel.
  *
  * A guest's states, and what leads from one to another:
  *
