@@ -2,6 +2,7 @@
 #include "wasm/worker/held.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,12 +100,28 @@ struct held *held_find(const char *id)
     return map_get(&containers, id);
 }
 
+/* malloc keeps what a burst took until it is asked. */
+static void give_back(void)
+{
+    enum { WORTH_IT = 1000 };
+    static size_t most;
+    if (containers.count > most)
+        most = containers.count;
+    if (most < WORTH_IT || containers.count > most / 2)
+        return;
+    most = containers.count;
+    map_fit(&containers);
+    map_fit(&pods);
+    malloc_trim(0);
+}
+
 void held_free(struct held *h)
 {
     guest_done(&h->guest);
     free(h->id);
     free(h->record);
     free(h);
+    give_back();
 }
 
 static int pack(char *const *v, struct wasi_strings *ret)
