@@ -25,7 +25,7 @@ struct engine_peer {
     uint32_t epoch, snapshot;
     bool ready; /* connected, and its snapshot is worked in */
     struct co_queue becomes_ready;
-    int64_t heard_ns; /* when its snapshot last brought something */
+    int64_t heard_ns;       /* when its snapshot last brought something */
     struct list leftovers;  /* struct leftover.link */
     unsigned leftover_rows; /* those of containers that have a row in the store */
     struct co *janitor;     /* ends the leftovers; NULL while there is none */

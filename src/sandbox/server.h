@@ -22,7 +22,7 @@ struct sandboxer {
     char *address;     /* of the task API, as engines are told: ttrpc+unix:///PATH */
     char instance[65]; /* of this process: cursors are good within it */
     struct map sandboxes, processes;
-    size_t most; /* sandboxes, since memory was last given back */
+    size_t most;     /* sandboxes, since memory was last given back */
     struct list all; /* struct sandbox.table, in the order of creation */
     uint64_t serial;
     struct event_log events;
