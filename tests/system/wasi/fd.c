@@ -150,9 +150,11 @@ static void set_size(void)
     OK(wasi_fd_pread(fd, IOV(text, 8), 0, &n));
     CHECK(n == 6 && !memcmp(text, "te\0\0\0\0", 6));
     EITHER(wasi_fd_filestat_set_size(fd, UINT64_MAX), E(INVAL), E(FBIG));
-    EITHER(wasi_fd_filestat_set_size(fd, INT64_MAX), E(INVAL), E(FBIG));
     OK(wasi_fd_filestat_get(fd, &st));
     CHECK(st.size == 6);
+    n = wasi_fd_filestat_set_size(fd, INT64_MAX); /* tmpfs has files of that size, ext4 has not */
+    OK(wasi_fd_filestat_get(fd, &st));
+    CHECK(n ? st.size == 6 : st.size == INT64_MAX);
     CHECK(wasi_fd_filestat_set_size(dir, 0) != 0);
     IS(wasi_fd_filestat_set_size(99, 0), E(BADF));
 }
