@@ -192,9 +192,12 @@ UNCHECKED static bool is_return(const struct interrupt_code *c, uintptr_t addres
            (p[-6] == 0xff && (p[-5] & 0xf8) == 0x90);
 }
 
+/* The bounds of the section of the next two, which the linker gives. */
+extern const char __start_interrupt_text[], __stop_interrupt_text[];
+
 /* Where returns go that are changed: keeps all registers, and goes on where interrupt_returned() says. */
 __attribute__((visibility("hidden"))) void interrupt_return(void);
-__asm__(".text\n"
+__asm__(".pushsection interrupt_text, \"ax\", @progbits\n"
         ".globl interrupt_return\n"
         ".hidden interrupt_return\n"
         ".type interrupt_return, @function\n"
@@ -225,7 +228,8 @@ __asm__(".text\n"
         "    pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %r11\n pop %r10\n pop %r9\n pop %r8\n"
         "    pop %rdi\n pop %rsi\n pop %rbp\n pop %rbx\n pop %rdx\n pop %rcx\n pop %rax\n"
         "    ret\n"
-        ".size interrupt_return, . - interrupt_return\n");
+        ".size interrupt_return, . - interrupt_return\n"
+        ".popsection\n");
 
 /* Those that are still there. */
 UNCHECKED static void forget_gone(struct interrupt_returns *r, const uintptr_t *stack_pointer)
@@ -266,11 +270,13 @@ static void hold_here(struct interrupt_target *t)
 
 /* A changed return: at is where its address was. */
 __attribute__((used)) uintptr_t interrupt_returned(uintptr_t *at);
-UNCHECKED uintptr_t interrupt_returned(uintptr_t *at)
+__attribute__((section("interrupt_text"))) UNCHECKED uintptr_t interrupt_returned(uintptr_t *at)
 {
     struct interrupt_target *t = running;
     struct interrupt_returns *r = t->returns;
     uintptr_t address = 0;
+    t->returning = true;
+    atomic_signal_fence(memory_order_seq_cst);
     for (unsigned i = 0; i < r->count; i++) {
         if (r->list[i].at == at)
             address = r->list[i].address;
@@ -281,7 +287,18 @@ UNCHECKED uintptr_t interrupt_returned(uintptr_t *at)
         abort(); /* the stack is not what it was */
     r->count = 0;
     hold_here(t);
-    return atomic_load(t->kill) ? t->code->trap : address;
+    if (atomic_load(t->kill))
+        address = t->code->trap;
+    atomic_signal_fence(memory_order_seq_cst);
+    t->returning = false;
+    return address;
+}
+
+/* The routine above runs: it looks for itself, and what is on its stack is not to be changed. */
+static bool is_returning(const struct interrupt_target *t, uintptr_t pc)
+{
+    return t->returning ||
+           (pc >= (uintptr_t)__start_interrupt_text && pc < (uintptr_t)__stop_interrupt_text);
 }
 
 static void look(int signal, siginfo_t *info, void *context)
@@ -295,7 +312,8 @@ static void look(int signal, siginfo_t *info, void *context)
         hold_here(t);
         if (atomic_load(t->kill))
             u->uc_mcontext.gregs[REG_RIP] = (greg_t)t->code->trap;
-    } else if (t && (atomic_load(&t->hold) || atomic_load(t->kill))) {
+    } else if (t && !is_returning(t, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]) &&
+               (atomic_load(&t->hold) || atomic_load(t->kill))) {
         catch_return(t, (uintptr_t)u->uc_mcontext.gregs[REG_RSP]);
     }
     errno = saved;

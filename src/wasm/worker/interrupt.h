@@ -43,6 +43,7 @@ struct interrupt_target {
     const _Atomic uint8_t *kill; /* not 0: it is to trap */
     _Atomic uint32_t hold;       /* not 0: it is to stay where it is */
     _Atomic bool held;           /* it does */
+    volatile bool returning;     /* the thread's own, and its handler's */
 };
 
 /* What this thread runs from here to interrupt_end() is t's. */
