@@ -7,6 +7,9 @@
  * tenant, by default a Kubernetes namespace. Beside it is its files process (files/), which alone opens files, as the supervisor told it
  * for each container. Another kind of process, short-lived, compiles a module once per digest into DIR/cache.
  *
+ * An idle guest is hibernated (worker/hibernate.h); one of the busy profile computes without checks and is interrupted
+ * (worker/interrupt.h).
+ *
  * Who owns what. The supervisor has no state of its own that matters: records and states come back from the workers. A worker's
  * control thread owns what it holds (held.h); its scheduler's threads own a guest while they run it (guest.h, sched.h).
  *

@@ -449,18 +449,6 @@ static void what_a_container_asks_for_chooses_its_profile(void **state)
     pods_run(chosen);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,5 +467,5 @@ int main(void)
         cmocka_unit_test(a_killed_worker_takes_only_its_own_pods),
         cmocka_unit_test(a_thousand_containers_need_no_descriptor_at_rest),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

@@ -62,7 +62,7 @@ static void killing(void)
         }
     printf("# the slowest of %zu kills took %lld us\n", 20 * ARRAY_SIZE(ways),
            (long long)worst / 1000);
-    assert_true(worst < NSEC_PER_SEC);
+    assert_true(worst < pods_patience(NSEC_PER_SEC / 10));
 }
 
 static void whatever_it_computes_it_is_killed(void **state)
@@ -198,18 +198,6 @@ static void a_limit_of_cpu_time_ends_it(void **state)
     pods_run(limiting);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 static void none_ran_dense(void **state)
 {
     auto(buffer) struct buffer log = {0};
@@ -231,5 +219,5 @@ int main(void)
         cmocka_unit_test(a_limit_of_cpu_time_ends_it),
         cmocka_unit_test(none_ran_dense),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

@@ -280,18 +280,6 @@ static void an_exec_ends_with_its_container(void **state)
     pods_run(ends_with_it);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,5 +291,5 @@ int main(void)
         cmocka_unit_test(an_exec_is_killed_found_again_and_removed_as_a_container_is),
         cmocka_unit_test(an_exec_ends_with_its_container),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

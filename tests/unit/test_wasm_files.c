@@ -306,18 +306,6 @@ static void a_tmpfs_is_a_containers_own_and_goes_with_it(void **state)
     pods_run(memory_files);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,5 +318,5 @@ int main(void)
         cmocka_unit_test(input_comes_from_a_fifo_and_parks_who_waits_for_it),
         cmocka_unit_test(who_is_attached_gets_what_is_written),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

@@ -116,23 +116,11 @@ static void a_hibernated_guest_is_killed_and_removed(void **state)
     pods_run(killing);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_that_waits_for_long_is_hibernated_and_goes_on_as_it_was),
         cmocka_unit_test(a_hibernated_guest_is_killed_and_removed),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

@@ -448,18 +448,6 @@ static void sigstop_holds_a_container_and_sigcont_lets_it_go(void **state)
     pods_run(stopping);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,5 +463,5 @@ int main(void)
         cmocka_unit_test(whatever_it_does_a_paused_container_stands_still),
         cmocka_unit_test(sigstop_holds_a_container_and_sigcont_lets_it_go),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

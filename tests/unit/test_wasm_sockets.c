@@ -306,18 +306,6 @@ static void a_pod_with_a_network_listens_there(void **state)
     pods_run(own_network);
 }
 
-static void start_pod(void)
-{
-    pod_start("pod", "default");
-}
-
-static int setup(void **state)
-{
-    int r = pods_setup(state);
-    pods_run(start_pod);
-    return r;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,5 +316,5 @@ int main(void)
         cmocka_unit_test(an_address_that_cannot_be_listened_on_is_named),
         cmocka_unit_test(a_pod_with_a_network_listens_there),
     };
-    return cmocka_run_group_tests(tests, setup, pods_teardown);
+    return cmocka_run_group_tests(tests, pods_setup_with_pod, pods_teardown);
 }

@@ -144,8 +144,8 @@ static int count_busy(struct held *h, const struct wire_create *c, enum wasm_pro
         return 0;
     if (!busy_take()) {
         diag_warning(
-            "container '%s' runs dense: this worker holds %u busy ones, and has no mappings "
-            "or addresses for more (vm.max_map_count)",
+            "container '%s' runs dense: this worker may hold %u busy ones, as vm.max_map_count, "
+            "addresses and threads allow (0: see the warning about the busy profile)",
             c->id, busy_most());
         return fail_plain(err, EUSERS, "the worker holds no more busy containers");
     }

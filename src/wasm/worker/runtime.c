@@ -210,9 +210,8 @@ struct wasm_engine *runtime_engine(enum wasm_profile profile)
 
 void runtime_tick(void)
 {
-    for (int i = 0; i < WASM_PROFILES; i++)
-        if (engines[i])
-            wasmtime_engine_increment_epoch(engines[i]);
+    if (engines[WASM_DENSE])
+        wasmtime_engine_increment_epoch(engines[WASM_DENSE]);
 }
 
 /* Compiled files */

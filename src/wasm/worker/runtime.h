@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wasmtime as Warren sets it up, and compiled modules as files. Every instance is a fiber on a stack slot of 256 KiB, with epochs. An engine
- * a profile: dense has memories in slots of our own size classes and explicit bounds checks; busy has Wasmtime's own memories, of 4 GiB of
+/* Wasmtime as Warren sets it up, and compiled modules as files. Every instance is a fiber on a stack slot of 256 KiB. An engine
+ * a profile: dense has memories in slots of our own size classes, explicit bounds checks and epochs; busy has Wasmtime's own memories, of 4 GiB of
  * addresses with guard pages, filled copy-on-write.
  *
  * Who compiles and who runs must use the same configuration; a compiled file carries what it was made with, and is
@@ -22,7 +22,7 @@ struct wasmtime_module;
 /* The process's engine for this profile, made at first use; never freed. Control thread; others may ask for one that
  * is made. */
 struct wasm_engine *runtime_engine(enum wasm_profile profile);
-/* Advances the epoch of all engines. Any thread. */
+/* Advances the epoch of the dense engine: busy code checks none (interrupt.h). Any thread. */
 void runtime_tick(void);
 
 /* Reads a module from fd in and writes what it compiles to into fd out, with the trailer that runtime_load checks.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's scheduler: run queues (fair.h) served by compute threads, one heap of deadlines, one epoll for what guests
- * wait for. A ticker advances Wasmtime's epoch when a turn is over, so that every guest yields after a slice.
+ * wait for. A ticker advances Wasmtime's epoch when a turn is over, so that every guest yields after a slice;
+ * guests whose code checks none have threads of their own, and are held and let go (compute_busy.c).
  *
  * One lock guards the queues, the heap and the state of every guest. Guests are taken out of PARKED by the control
  * thread, in sched_turn(), and by who has done what they wait for, in sched_wake().

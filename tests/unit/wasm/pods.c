@@ -285,3 +285,16 @@ void container_expect_log(const char *id, const char *text)
     autofree char *log = container_log(id);
     give_up("no '%s' in the log of %s: %s", text, id, log);
 }
+
+static void start_pod(void)
+{
+    pod_start("pod", "default");
+}
+
+int pods_setup_with_pod(void **state)
+{
+    int r = pods_setup(state);
+    if (!r)
+        pods_run(start_pod);
+    return r;
+}

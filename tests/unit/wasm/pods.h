@@ -15,6 +15,7 @@ extern struct pods {
 
 /* Group fixtures: the directory with image layers, the supervisor; and away with all. */
 int pods_setup(void **state);
+int pods_setup_with_pod(void **state); /* and a pod "pod" of the namespace "default" */
 int pods_teardown(void **state);
 /* How long something may take that takes ns on a machine which does nothing else: more where the sanitizers are, or others compute. */
 int64_t pods_patience(int64_t ns);
