@@ -59,10 +59,12 @@ static bool completed(void *env)
     return true;
 }
 
-/* Called when the guest is polled again, after its wait. */
+/* Called at once where the call parked, and when the guest is polled again, after its wait. */
 static bool resume(void *env)
 {
     struct guest *g = env;
+    if (g->parking)
+        return false;
     const struct wasi_entry *entry =
         (const struct wasi_entry *)(uintptr_t)g->call.args[WASI_ARGS_MAX - 1];
     g->call.resumed = true;
@@ -142,6 +144,23 @@ int wasi_define(struct wasmtime_linker *l, struct error *err)
         for (const struct wasi_entry *e = tables[i]; !r && e->name; e++)
             r = define(l, e, err);
     return r;
+}
+
+uint32_t wasi_park_for(struct guest *g, uint32_t n)
+{
+    free(g->wait.fds);
+    g->wait.fds = calloc(n, sizeof *g->wait.fds);
+    return g->wait.fds ? wasi_park(g) : WASI_NOMEM;
+}
+
+void wasi_watch(struct guest *g, int fd, uint32_t events)
+{
+    for (unsigned i = 0; i < g->wait.count; i++)
+        if (g->wait.fds[i].fd == fd) {
+            g->wait.fds[i].events |= events;
+            return;
+        }
+    g->wait.fds[g->wait.count++] = (struct sched_watch){.fd = fd, .events = events};
 }
 
 uint32_t wasi_store32(const struct wasi_call *c, uint64_t at, uint32_t value)

@@ -102,13 +102,9 @@ static void advance(struct wasi_call *c, struct transfer *t, size_t n)
 /* Parks until fd is ready. */
 static uint32_t wait_fd(struct wasi_call *c, int fd, uint32_t events)
 {
-    struct guest *g = c->guest;
-    g->wait.fds = calloc(1, sizeof *g->wait.fds);
-    if (!g->wait.fds)
-        return WASI_NOMEM;
-    g->wait.fds[0] = (struct sched_watch){.fd = fd, .events = events};
-    uint32_t r = wasi_park(g);
-    g->wait.count = 1;
+    uint32_t r = wasi_park_for(c->guest, 1);
+    if (r == WASI_PARK)
+        wasi_watch(c->guest, fd, events);
     return r;
 }
 

@@ -109,22 +109,14 @@ static void check_fd(struct wasi_call *c, const struct subscription *s, struct a
     tell(a, s, WASI_SUCCESS, (uint64_t)bytes, p.revents & POLLHUP);
 }
 
-/* Adds fd to what the guest waits for: once, since epoll takes a descriptor once. */
-static void want(struct guest *g, int fd, uint32_t events)
-{
-    for (unsigned i = 0; i < g->wait.count; i++)
-        if (g->wait.fds[i].fd == fd) {
-            g->wait.fds[i].events |= events;
-            return;
-        }
-    g->wait.fds[g->wait.count++] = (struct sched_watch){.fd = fd, .events = events};
-}
-
 static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count, int64_t now)
 {
     struct guest *g = c->guest;
-    wasi_park(g);
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t files = 0;
+    for (uint32_t i = 0; i < count; i++)
+        files += subscription_at(in + (size_t)SUBSCRIPTION * i).tag != TAG_CLOCK;
+    uint32_t r = files ? wasi_park_for(g, files) : wasi_park(g);
+    for (uint32_t i = 0; r == WASI_PARK && i < count; i++) {
         struct subscription s = subscription_at(in + (size_t)SUBSCRIPTION * i);
         if (s.tag == TAG_CLOCK) {
             int64_t at = due(g, &s, now);
@@ -133,14 +125,10 @@ static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count,
         }
         uint32_t error;
         struct wasi_fd *f = wasi_fd_get(c, s.id, WASI_FD_FREE, 0, &error);
-        if (!g->wait.fds)
-            g->wait.fds = calloc(count, sizeof *g->wait.fds);
-        if (!g->wait.fds)
-            return WASI_NOMEM;
         if (f)
-            want(g, host_fd(g, f, s.id), s.tag == TAG_READ ? EPOLLIN : EPOLLOUT);
+            wasi_watch(g, host_fd(g, f, s.id), s.tag == TAG_READ ? EPOLLIN : EPOLLOUT);
     }
-    return WASI_PARK;
+    return r;
 }
 
 static uint32_t poll_oneoff(struct wasi_call *c)

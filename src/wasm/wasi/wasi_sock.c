@@ -70,14 +70,10 @@ void wasi_sock_close(struct wasi_fd *f)
 
 static uint32_t wait_for(struct wasi_call *c, const struct wasi_fd *f, uint32_t events)
 {
-    struct guest *g = c->guest;
-    g->wait.fds = calloc(1, sizeof *g->wait.fds);
-    if (!g->wait.fds)
-        return WASI_NOMEM;
-    g->wait.fds[0] = (struct sched_watch){.fd = f->fd, .events = events};
-    g->wait.count = 1;
-    g->wait.deadline = INT64_MAX;
-    return WASI_PARK;
+    uint32_t r = wasi_park_for(c->guest, 1);
+    if (r == WASI_PARK)
+        wasi_watch(c->guest, f->fd, events);
+    return r;
 }
 
 static void skip(struct iovec *v, int count, uint64_t bytes)

@@ -168,6 +168,7 @@ static void drop(struct guest *g)
         wasmtime_error_delete(take_ptr(&g->error));
     if (take_bool(&g->counted))
         busy_give();
+    free(take_ptr(&g->wait.fds)); /* of a call that was to park */
 }
 
 void guest_end(struct guest *g, int signal)

@@ -106,6 +106,11 @@ static inline uint32_t wasi_park(struct guest *g)
     return WASI_PARK;
 }
 
+/* The same until one of at most n descriptors is ready, each of which is then told by wasi_watch(); or WASI_NOMEM. */
+uint32_t wasi_park_for(struct guest *g, uint32_t n);
+/* events: EPOLLIN, EPOLLOUT. A descriptor that is told twice is waited for once, for both: epoll takes it once. */
+void wasi_watch(struct guest *g, int fd, uint32_t events);
+
 /* Runs it until then (clock_mono_ns), or until it is to yield. The caller holds it (RUNNING). */
 enum guest_turn guest_run(struct guest *g, int64_t until);
 /* Marks it to be killed for having reached limit, unless it is being killed already. */
