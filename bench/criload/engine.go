@@ -21,6 +21,9 @@ import (
 // maxMessage is what the kubelet and crictl accept.
 const maxMessage = 16 << 20
 
+// http2Window is fixed: grpc-go else sends a ping with each answer, to find out how large it should be.
+const http2Window = 1 << 20
+
 type engine struct {
 	runtime cri.RuntimeServiceClient
 	images  cri.ImageServiceClient
@@ -32,7 +35,8 @@ func dial() *engine {
 	again := grpc.ConnectParams{MinConnectTimeout: 20 * time.Second, // the backoff's delay bounds an attempt else
 		Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 10 * time.Millisecond}}
 	conn, err := grpc.NewClient(*endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)), grpc.WithStaticStreamWindowSize(http2Window),
+		grpc.WithStaticConnWindowSize(http2Window))
 	die(err)
 	return &engine{runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn), conn: conn}
 }

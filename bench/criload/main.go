@@ -91,6 +91,9 @@ func checkFlags() {
 func main() {
 	flag.Parse()
 	checkFlags()
+	if *cold == 0 {
+		relaxMonitor()
+	}
 	runtime.GOMAXPROCS(*procs)
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(128 << 20) // collected more often from there on: a million ids are 32 MiB
