@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "container/recipe.h"
+#include "linux/user.h"
 
 enum {
     CHILD_CONTROL = 3, /* descriptors of the child */
@@ -23,21 +24,13 @@ struct message {
     char text[ERROR_MESSAGE_MAX]; /* sent as long as it is, without NUL */
 };
 
-struct child_user {
-    uid_t uid;
-    gid_t gid;
-    gid_t *groups;
-    size_t groups_count;
-    char home[256];
-};
-
 struct child {
     const struct recipe *recipe;
     int root;     /* the container's root directory */
     int terminal; /* the controlling side, until it has been sent; or -1 */
     int *sources; /* a detached tree for each mount that is a bind; -1 for others */
     int exit_code;
-    struct child_user user;
+    struct user user;
     const char *program; /* absolute, or with a slash */
     char **argv, **envp;
 };

@@ -29,7 +29,7 @@ static int drop_bounding(uint64_t keep, struct error *err)
 int child_drop_ids(struct child *c, struct error *err)
 {
     const struct recipe *r = c->recipe;
-    const struct child_user *u = &c->user;
+    const struct user *u = &c->user;
     if (r->flags & RECIPE_HAS_CAPS) {
         int e = drop_bounding(r->caps.bounding, err);
         if (e)

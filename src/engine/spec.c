@@ -204,6 +204,8 @@ static int build_process(struct arena *a, const struct spec_input *in, struct oc
     int r = build_args(a, in, p, err);
     if (r == 0)
         r = build_env(a, in, p, err);
+    if (r == 0)
+        r = build_user(a, in, p, err);
     if (r < 0 || in->wasm)
         return r;
     if (resources_of(in)) {
@@ -215,8 +217,7 @@ static int build_process(struct arena *a, const struct spec_input *in, struct oc
         p->oom_score_adj = arena_new(a, int32_t);
         *p->oom_score_adj = (int32_t)adjust;
     }
-    r = build_user(a, in, p, err);
-    return r < 0 ? r : build_capabilities(a, in, p, err);
+    return build_capabilities(a, in, p, err);
 }
 
 /* Resources */

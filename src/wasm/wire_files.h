@@ -13,9 +13,19 @@ struct wire_mount {
     bool read_only;
 };
 
+/* Whose rights the files are used with: process.user of the spec. */
+struct wire_user {
+    const char
+        *name; /* "USER[:GROUP]", to be looked up in the container's tree; "": uid and gid stand */
+    uint32_t uid, gid;
+    uint32_t *groups;
+    size_t group_count;
+};
+
 struct wire_files {
     const char *in, *out, *err; /* addresses */
-    struct wire_mount *mounts;  /* the first is the rootfs */
+    struct wire_user user;
+    struct wire_mount *mounts; /* the first is the rootfs */
     size_t mount_count;
 };
 
@@ -29,6 +39,6 @@ int wire_put_files_exec(struct buffer *out, uint32_t tag, const struct wire_file
 int wire_get_files_exec(struct wire_reader *r, struct wire_files_exec *f);
 
 int wire_put_files(struct buffer *out, uint32_t tag, const struct wire_files *f);
-/* -EPROTO where the frame is no such request. The lists and mounts are malloced: wire_files_done. */
+/* -EPROTO where the frame is no such request. The lists, mounts and groups are malloced: wire_files_done. */
 int wire_get_files(struct wire_reader *r, struct wire_files *f);
 void wire_files_done(struct wire_files *f);

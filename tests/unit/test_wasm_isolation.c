@@ -156,15 +156,16 @@ static void files_process(void)
     for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
         if (shares(files, namespaces[i]))
             give_up("the files process is in the host's %s namespace", namespaces[i]);
-    expect_status(files, "CapEff", "000000000000001b"); /* CHOWN, DAC_OVERRIDE, FOWNER, FSETID */
-    expect_status(files, "CapPrm", "000000000000001b");
+    expect_status(files, "CapEff",
+                  "00000000000000db"); /* CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID */
+    expect_status(files, "CapPrm", "00000000000000db");
     expect_status(files, "CapBnd", "0000000000000000");
     expect_status(files, "NoNewPrivs", "1");
     expect_status(files, "Seccomp", "2");
     end("a");
 }
 
-static void a_files_process_has_four_capabilities_and_no_network(void **state)
+static void a_files_process_has_six_capabilities_and_no_network(void **state)
 {
     (void)state;
     pods_run(files_process);
@@ -234,7 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_has_no_right_and_no_name_of_the_hosts),
-        cmocka_unit_test(a_files_process_has_four_capabilities_and_no_network),
+        cmocka_unit_test(a_files_process_has_six_capabilities_and_no_network),
         cmocka_unit_test(a_worker_that_crashes_takes_its_own_pods_only),
         cmocka_unit_test(a_files_process_that_is_killed_takes_its_worker_and_their_pods_only),
     };

@@ -131,10 +131,10 @@ int confine_compiler(const struct confine *c, struct error *err)
     return r ? r : finish(&a);
 }
 
-/* The rootfs' files belong to whom the image says. */
+/* The rootfs' files belong to whom the image says, and are used as the container's user. */
 static const uint64_t files_capabilities =
     UINT64_C(1) << RIGHT_CHOWN | UINT64_C(1) << RIGHT_DAC_OVERRIDE | UINT64_C(1) << RIGHT_FOWNER |
-    UINT64_C(1) << RIGHT_FSETID;
+    UINT64_C(1) << RIGHT_FSETID | UINT64_C(1) << RIGHT_SETUID | UINT64_C(1) << RIGHT_SETGID;
 
 int confine_files(const struct confine *c, struct error *err)
 {

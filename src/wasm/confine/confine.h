@@ -4,7 +4,7 @@
  * Three processes hold guests: the one that is started leaves the host's process ids and makes the files process (1 in a pid namespace) and
  * goes; that one makes the worker (2), which the kernel kills with it. The worker has no right at all: an empty read-only root, a uid of
  * its own, namespaces of its own, no capability, Landlock without a rule, and the system calls that it makes. The files process keeps the host's
- * files and the four capabilities that serving root file systems of many owners takes. The compiler is as the worker,
+ * files and the six capabilities that serving file systems of many owners to many users takes. The compiler is as the worker,
  * with fewer calls.
  *
  * What a machine cannot do is left out with a warning, or is an error where it is required. */

@@ -197,6 +197,9 @@ static const struct rule allowed[] = {
     {FILES, "setxattr", ALWAYS},
     {FILES, "lsetxattr", ALWAYS},
     {FILES, "fsetxattr", ALWAYS},
+    {FILES, "setfsuid", ALWAYS}, /* a container's user */
+    {FILES, "setfsgid", ALWAYS},
+    {FILES, "setgroups", ALWAYS},
     {FILES, "copy_file_range", ALWAYS},
     {FILES, "sendfile", ALWAYS},
     {FILES, "flock", ALWAYS},

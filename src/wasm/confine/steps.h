@@ -19,7 +19,14 @@ int step_empty_root(void);
 int step_uid(uint32_t uid);
 
 /* rights.c */
-enum { RIGHT_CHOWN = 0, RIGHT_DAC_OVERRIDE = 1, RIGHT_FOWNER = 3, RIGHT_FSETID = 4 };
+enum {
+    RIGHT_CHOWN = 0,
+    RIGHT_DAC_OVERRIDE = 1,
+    RIGHT_FOWNER = 3,
+    RIGHT_FSETID = 4,
+    RIGHT_SETGID = 6,
+    RIGHT_SETUID = 7
+};
 /* Capabilities but those of the mask go, from all sets; the bounding set becomes empty. */
 int step_capabilities(uint64_t kept);
 int step_no_new_privileges(void);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/base.h"
+#include "wasm/files/identity.h"
 #include "wasm/files/table.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wire_files.h"
@@ -200,6 +201,8 @@ void pack_free(struct files_container *c)
 {
     for (unsigned i = 0; c && i < c->stack_count; i++)
         stack_put(c->stacks[i]);
+    if (c)
+        identity_put(c->who);
     free(c);
 }
 
@@ -233,9 +236,11 @@ int pack_tree(const struct files_container *c, struct vfs **ret, struct error *e
     for (unsigned i = 0; !r && i < c->stack_count; i++)
         r = add_mount(v, c->stacks[i], &u, err);
     buffer_done(&u.before);
-    if (!r)
-        *ret = take_ptr(&v);
-    return r;
+    if (r < 0)
+        return r;
+    v->who = c->who;
+    *ret = take_ptr(&v);
+    return 0;
 }
 
 char *pack_address(const struct files_container *c, unsigned stream)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/files/identity.h"
 #include "wasm/files/pack.h"
 #include "wasm/files/request.h"
 #include "wasm/files/table.h"
@@ -213,7 +214,7 @@ static int do_stdio(struct doing *d, const struct files_container *c)
 }
 
 /* The worker has the file open and owns it not. One that it may not write to (of an image) stays as it is. */
-static int do_futimes(const struct doing *d)
+static int do_futimes(const struct doing *d, const struct files_container *c)
 {
     struct stat st;
     int flags = fcntl(d->received, F_GETFL);
@@ -221,7 +222,12 @@ static int do_futimes(const struct doing *d)
         return -errno;
     if ((flags & O_ACCMODE) == O_RDONLY || !S_ISREG(st.st_mode))
         return -EPERM;
-    return futimens(d->received, d->r->times) < 0 ? -errno : 0;
+    int r = identity_enter(c->who);
+    if (r < 0)
+        return r;
+    r = futimens(d->received, d->r->times) < 0 ? -errno : 0;
+    identity_leave(c->who);
+    return r;
 }
 
 static int serve(struct doing *d)
@@ -234,7 +240,7 @@ static int serve(struct doing *d)
     if (d->r->op == FILES_STDIO) {
         e = do_stdio(d, c);
     } else if (d->r->op == FILES_FUTIMES) {
-        e = do_futimes(d);
+        e = do_futimes(d, c);
     } else {
         e = table_tree(c, &d->tree, &err);
         if (!e) {

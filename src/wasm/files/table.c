@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "wasm/files/logs.h"
 #include "wasm/files/pack.h"
+#include "wasm/files/user.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wire_files.h"
 
@@ -85,10 +86,19 @@ static void destroy(struct files_container *c)
     pack_free(c);
 }
 
+static int set_user(struct files_container *c, const struct wire_user *user, struct error *err)
+{
+    auto(vfs) struct vfs *tree = NULL;
+    int r = str_empty(user->name) ? 0 : pack_tree(c, &tree, err);
+    return r < 0 ? r : files_find_user(tree, user, &c->who, err);
+}
+
 int table_add(const struct wire_files *files, uint64_t *ret_number, struct error *err)
 {
     struct files_container *c = NULL;
     int r = pack_new(files, &c, err);
+    if (!r)
+        r = set_user(c, &files->user, err);
     if (!r)
         r = logs_create(c, err);
     if (!r) {

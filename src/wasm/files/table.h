@@ -14,6 +14,7 @@
 
 struct error;
 struct files_log;
+struct identity;
 struct vfs;
 struct wire_files;
 
@@ -23,6 +24,7 @@ struct files_container {
     struct vfs *vfs;  /* NULL while it is not */
     int64_t used_ns;
     struct files_log *log; /* logs.c's */
+    struct identity *who;  /* NULL: root */
     unsigned users;
     bool busy; /* a thread uses the tree */
     bool removed;

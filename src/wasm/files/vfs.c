@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "wasm/files/identity.h"
 
 enum { SYMLINKS_MAX = 40 };
 
@@ -320,7 +321,9 @@ static int walk(struct vfs *v, struct vfs_node *n, size_t base_len, char **todo,
             return -ENOENT;
         if (!S_ISDIR(n->st.st_mode))
             return -ENOTDIR;
-        int r = 0;
+        int r = vfs_may(v, n, X_OK);
+        if (r < 0)
+            return r;
         bool up = len == 2 && p[0] == '.' && p[1] == '.';
         dots = up || (len == 1 && p[0] == '.');
         if (up)
@@ -366,6 +369,25 @@ int vfs_lookup(struct vfs *v, const char *base, const char *path, bool follow, s
     *ret = n;
     n.path = NULL;
     return 0;
+}
+
+int vfs_may(struct vfs *v, const struct vfs_node *n, int mode)
+{
+    if (!v->who || !n->mount)
+        return 0;
+    struct vfs_layer *l = n->mount->layers[n->top];
+    int layer = vfs_layer_pin(l);
+    if (layer == -ENOENT) /* an upper directory that is root's, when it is made */
+        return mode & W_OK ? -EACCES : 0;
+    if (layer < 0)
+        return layer;
+    autoclose int fd =
+        n->mount->file ? -1 : vfs_open_at(layer, vfs_below(n), O_PATH | O_NOFOLLOW, 0);
+    int r = n->mount->file ? identity_check(v->who, layer, mode)
+            : fd < 0       ? fd
+                           : identity_check(v->who, fd, mode);
+    vfs_layer_unpin(l);
+    return r;
 }
 
 int vfs_readlink(struct vfs *v, const struct vfs_node *n, char *buffer, size_t size)

@@ -13,6 +13,10 @@
  * out. A place in the tree is its absolute path; no descriptor is held. Descriptors of host directories are shared by
  * all trees of the process and bounded in number.
  *
+ * Where the tree is used for somebody, the kernel says what they may. A directory is searched, and what is merged of layers is used, if
+ * they may do so with the topmost of it, as overlayfs has it; what a bind mount has is opened and changed as they. What the tree needs for
+ * itself (whiteouts, copies) is done with the process' own rights.
+ *
  * A vfs is used by one thread at a time. Results are 0 or -errno; -EPERM is a way out of base. */
 #pragma once
 
@@ -24,6 +28,7 @@
 #include "base/cleanup.h"
 
 struct error;
+struct identity;
 struct vfs_layer; /* a host directory, shared */
 
 typedef unsigned __int128 vfs_mask; /* a bit a layer */
@@ -44,6 +49,8 @@ struct vfs_mount {
 struct vfs {
     struct vfs_mount *mounts; /* mounts[0] is the root */
     unsigned count;
+    const struct identity
+        *who; /* whose rights count, the caller's; NULL: all that the process has */
 };
 
 struct vfs_mount_spec {
@@ -136,5 +143,7 @@ bool vfs_is_whiteout(const struct stat *st);
 int vfs_open_upper(struct vfs *v, const struct vfs_mount *m, const char *below);
 /* Brings a lower file or symlink into the upper directory. */
 int vfs_copy_up(struct vfs *v, struct vfs_node *n);
+/* May whom the tree is used for do mode (R_OK, W_OK, X_OK) with what is there? */
+int vfs_may(struct vfs *v, const struct vfs_node *n, int mode);
 /* Looks the last component of n up in the lower layers alone: what would show if the upper one had it not. */
 int vfs_lower_has(struct vfs *v, const struct vfs_node *n, bool *ret);

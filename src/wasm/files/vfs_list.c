@@ -183,8 +183,8 @@ int vfs_list(struct vfs *v, const struct vfs_node *n, struct vfs_cursor *cursor,
              void *arg)
 {
     struct listing l = {.vfs = v, .node = n, .cursor = cursor, .take = take, .arg = arg};
-    int r = 0;
-    if (cursor->stage == STAGE_SELF)
+    int r = vfs_may(v, n, R_OK);
+    if (!r && cursor->stage == STAGE_SELF)
         r = give(&l, ".", n->st.st_ino, DT_DIR, STAGE_PARENT, 0);
     if (!r && cursor->stage == STAGE_PARENT)
         r = give(&l, "..", 0, DT_DIR, STAGE_LAYERS, 0);
@@ -206,6 +206,8 @@ static int is_another(void *arg, const struct vfs_entry *e)
 int vfs_is_empty(struct vfs *v, const struct vfs_node *n)
 {
     struct vfs_cursor start = {0};
-    int r = vfs_list(v, n, &start, is_another, NULL);
+    struct vfs all = *v;
+    all.who = NULL; /* who removes a directory need not be able to read it */
+    int r = vfs_list(&all, n, &start, is_another, NULL);
     return r < 0 ? r : !r;
 }

@@ -268,6 +268,15 @@ static char **preopens_of(struct arena *a, const struct wire_files *f)
     return v;
 }
 
+static void describe_user(const struct oci_user *user, struct wire_user *ret)
+{
+    *ret = (struct wire_user){.name = str_or_empty(user->username),
+                              .uid = user->uid,
+                              .gid = user->gid,
+                              .groups = user->additional_gids,
+                              .group_count = user->additional_gids_count};
+}
+
 int container_prepare(struct wasm *w, const struct process *p, const struct buffer *record,
                       struct prepared *ret, struct error *err)
 {
@@ -292,6 +301,8 @@ int container_prepare(struct wasm *w, const struct process *p, const struct buff
                              .out = str_or_empty(p->stdout_),
                              .err = str_or_empty(p->stderr_)};
     c->streams = container_streams(f);
+    if (spec->process)
+        describe_user(&spec->process->user, &f->user);
     if (spec->mounts_count >= VFS_MOUNTS_MAX)
         return fail_plain(err, EINVAL, "mounts: %zu, where %d are allowed", spec->mounts_count,
                           VFS_MOUNTS_MAX - 1);
