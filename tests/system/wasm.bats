@@ -28,6 +28,8 @@ demo() {
     [ "$(jq -r .status.state <<<"$output")" = CONTAINER_RUNNING ]
     run cri stats
     [[ $output == *"${id:0:13}"* ]]
+    [ "$(timeout 10 "$WARREN_BUILD/bin/warren" cri -r "unix://$engine_socket" stats --watch | head -n 6 | grep -c "^${id:0:13}")" = 3 ]
+    [ "$(timeout 10 "$WARREN_BUILD/bin/warren" cri -r "unix://$engine_socket" statsp -w | head -n 4 | grep -c "^test-sandbox1")" = 2 ]
     cri stop "$id"
     run cri ps -a
     [[ $output == *Exited* ]]

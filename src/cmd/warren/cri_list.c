@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ps, inspect, stats. */
+/* ps, inspect. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "cmd/warren/cri.h"
-#include "loop/loop.h"
 
 struct list_options {
     const char *id, *pod, *name, *namespace_, *state, *image, *output;
@@ -302,89 +301,4 @@ int cri_inspect(struct cri *c, int argc, char **argv, struct error *err)
     else
         json_object_put(list);
     return r;
-}
-
-/* Stats */
-
-static int get_stats(struct cri *c, const Runtime__V1__ListContainerStatsRequest *q,
-                     Runtime__V1__ListContainerStatsResponse **ret, struct error *err)
-{
-    int r = cri_call_stats(c, "ListContainerStats", q, ret, err);
-    return r < 0 ? fail_in(err, r, "get container stats") : 0;
-}
-
-static void add_row(struct cri *c, struct cri_table *t, bool all,
-                    const Runtime__V1__ContainerStats *s, const Runtime__V1__ContainerStats *old)
-{
-    char percent[32], memory[CRI_TEXT_MAX], disk[CRI_TEXT_MAX], inodes[24], swap[CRI_TEXT_MAX];
-    uint64_t cpu = s->cpu ? cri_number(s->cpu->usage_core_nano_seconds) : 0;
-    uint64_t mem = s->memory ? cri_number(s->memory->working_set_bytes) : 0;
-    const Runtime__V1__FilesystemUsage *layer = s->writable_layer;
-    double share = 0;
-    if (!old || (!all && !cpu && !mem))
-        return;
-    if (cpu && old->cpu && s->cpu->timestamp > old->cpu->timestamp)
-        share = (double)(cpu - cri_number(old->cpu->usage_core_nano_seconds)) /
-                (double)(s->cpu->timestamp - old->cpu->timestamp) * 100;
-    snprintf(percent, sizeof percent, "%.2f", share);
-    snprintf(inodes, sizeof inodes, "%llu",
-             (unsigned long long)(layer ? cri_number(layer->inodes_used) : 0));
-    cri_row(t, cri_short(c, s->attributes->id, "", false),
-            s->attributes->metadata ? s->attributes->metadata->name : "", percent,
-            cri_size(mem, 4, memory), cri_size(layer ? cri_number(layer->used_bytes) : 0, 4, disk),
-            inodes, cri_size(s->swap ? cri_number(s->swap->swap_usage_bytes) : 0, 4, swap), NULL);
-}
-
-int cri_stats(struct cri *c, int argc, char **argv, struct error *err)
-{
-    const char *id = NULL, *pod = NULL, *format = NULL;
-    char **labels = NULL;
-    int64_t seconds = 1;
-    bool all = false;
-    const struct cri_option options[] = {
-        {"all", 'a', CRI_FLAG, &all, "Show all containers (default shows just running)"},
-        {"id", 0, CRI_TEXT, &id, "Filter by container id"},
-        {"pod", 'p', CRI_TEXT, &pod, "Filter by pod id"},
-        {"label", 0, CRI_LIST, &labels, "Filter by key=value label"},
-        {"output", 'o', CRI_TEXT, &format, "Output format, one of: json|table"},
-        {"seconds", 's', CRI_NUMBER, &seconds, "Sample duration for CPU usage in seconds"},
-    };
-    Runtime__V1__ListContainerStatsRequest q = RUNTIME__V1__LIST_CONTAINER_STATS_REQUEST__INIT;
-    Runtime__V1__ContainerStatsFilter filter = RUNTIME__V1__CONTAINER_STATS_FILTER__INIT;
-    Runtime__V1__ListContainerStatsResponse *first, *second;
-    enum cri_output output;
-    int rest, r = cri_options(c, options, ARRAY_SIZE(options), argc, argv, &rest, err);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    if (argc - rest > 1)
-        return cri_wrong_arguments(c, err);
-    q.filter = &filter;
-    filter.id = (char *)(uintptr_t)str_or_empty(id ? id : rest < argc ? argv[rest] : NULL);
-    filter.pod_sandbox_id = (char *)(uintptr_t)str_or_empty(pod);
-    r = cri_output_of(format, CRI_TABLE, &output, err);
-    if (r == 0)
-        r = cri_map_of(c, labels,
-                       &runtime__v1__container_stats_filter__label_selector_entry__descriptor,
-                       &filter.n_label_selector, &filter.label_selector, err);
-    strv_free(labels);
-    if (r == 0)
-        r = get_stats(c, &q, &first, err);
-    if (r < 0)
-        return r;
-    if (output == CRI_JSON) {
-        cri_print_message(first);
-        return 0;
-    }
-    co_sleep(seconds * NSEC_PER_SEC);
-    r = get_stats(c, &q, &second, err);
-    if (r < 0)
-        return r;
-    struct cri_table t = {0};
-    cri_row(&t, "CONTAINER", "NAME", "CPU %", "MEM", "DISK", "INODES", "SWAP", NULL);
-    for (size_t i = 0; i < second->n_stats; i++)
-        if (second->stats[i]->attributes)
-            add_row(c, &t, all, second->stats[i],
-                    cri_stats_find(first, second->stats[i]->attributes->id));
-    cri_print_table(&t);
-    return 0;
 }

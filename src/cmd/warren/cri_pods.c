@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "cmd/warren/cri.h"
-#include "loop/loop.h"
 
 static const char *state_word(Runtime__V1__PodSandboxState state)
 {
@@ -336,82 +335,4 @@ int cri_inspectp(struct cri *c, int argc, char **argv, struct error *err)
     else
         json_object_put(list);
     return r;
-}
-
-/* Statsp */
-
-static int get_stats(struct cri *c, const Runtime__V1__ListPodSandboxStatsRequest *q,
-                     Runtime__V1__ListPodSandboxStatsResponse **ret, struct error *err)
-{
-    int r = cri_call_stats(c, "ListPodSandboxStats", q, ret, err);
-    return r < 0 ? fail_in(err, r, "get pod stats: list pod sandbox stats") : 0;
-}
-
-static void add_row(struct cri *c, struct cri_table *t, const Runtime__V1__PodSandboxStats *s,
-                    const Runtime__V1__PodSandboxStats *old)
-{
-    const Runtime__V1__LinuxPodSandboxStats *now = s->linux, *then = old ? old->linux : NULL;
-    char percent[32], memory[CRI_TEXT_MAX];
-    double cpu = 0;
-    if (!now || !then)
-        return;
-    if (now->cpu && then->cpu && now->cpu->timestamp > then->cpu->timestamp)
-        cpu = (double)(cri_number(now->cpu->usage_core_nano_seconds) -
-                       cri_number(then->cpu->usage_core_nano_seconds)) /
-              (double)(now->cpu->timestamp - then->cpu->timestamp) * 100;
-    snprintf(percent, sizeof percent, "%.2f", cpu);
-    cri_row(t, s->attributes->metadata ? s->attributes->metadata->name : "",
-            cri_short(c, s->attributes->id, "", false), percent,
-            cri_size(now->memory ? cri_number(now->memory->working_set_bytes) : 0, 4, memory),
-            NULL);
-}
-
-int cri_statsp(struct cri *c, int argc, char **argv, struct error *err)
-{
-    const char *id = NULL, *format = NULL;
-    char **labels = NULL;
-    int64_t seconds = 1;
-    const struct cri_option options[] = {
-        {"id", 0, CRI_TEXT, &id, "Filter by pod id"},
-        {"label", 0, CRI_LIST, &labels, "Filter by key=value label"},
-        {"output", 'o', CRI_TEXT, &format, "Output format, one of: json|table"},
-        {"seconds", 's', CRI_NUMBER, &seconds, "Sample duration for CPU usage in seconds"},
-    };
-    Runtime__V1__ListPodSandboxStatsRequest q = RUNTIME__V1__LIST_POD_SANDBOX_STATS_REQUEST__INIT;
-    Runtime__V1__PodSandboxStatsFilter filter = RUNTIME__V1__POD_SANDBOX_STATS_FILTER__INIT;
-    Runtime__V1__ListPodSandboxStatsResponse *first, *second;
-    enum cri_output output;
-    int rest, r = cri_options(c, options, ARRAY_SIZE(options), argc, argv, &rest, err);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    if (argc - rest > 1)
-        return cri_wrong_arguments(c, err);
-    q.filter = &filter;
-    filter.id = (char *)(uintptr_t)str_or_empty(id ? id : rest < argc ? argv[rest] : NULL);
-    r = cri_output_of(format, CRI_TABLE, &output, err);
-    if (r == 0)
-        r = cri_map_of(c, labels,
-                       &runtime__v1__pod_sandbox_stats_filter__label_selector_entry__descriptor,
-                       &filter.n_label_selector, &filter.label_selector, err);
-    strv_free(labels);
-    if (r == 0)
-        r = get_stats(c, &q, &first, err);
-    if (r < 0)
-        return r;
-    if (output == CRI_JSON) {
-        cri_print_message(first);
-        return 0;
-    }
-    co_sleep(seconds * NSEC_PER_SEC);
-    r = get_stats(c, &q, &second, err);
-    if (r < 0)
-        return r;
-    struct cri_table t = {0};
-    cri_row(&t, "POD", "POD ID", "CPU %", "MEM", NULL);
-    for (size_t i = 0; i < second->n_stats; i++)
-        if (second->stats[i]->attributes)
-            add_row(c, &t, second->stats[i],
-                    cri_stats_find(first, second->stats[i]->attributes->id));
-    cri_print_table(&t);
-    return 0;
 }
