@@ -4,6 +4,7 @@
 import importlib.metadata
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,34 @@ WAYS = {
 }
 
 
+def functions(compiled):
+    """The machine code of each of the module's functions; where they lie and what they call by name is left out."""
+    code, name = {}, None
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(compiled)
+        file.flush()
+        listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "--no-addresses", file.name], check=True,
+                                 capture_output=True, text=True).stdout
+    for line in listing.splitlines():
+        begins = re.fullmatch(r"<(.*)>:", line)
+        if begins:
+            name = begins[1] if "::function[" in begins[1] else None
+            code[name] = []
+        elif name:
+            code[name].append(re.sub(r"# <.*|\b[0-9a-f]+ (?=<)", "", line).strip())
+    code.pop(None, None)
+    return code
+
+
+def compare_code():
+    module = (ROOT / "context" / "compute.wasm").read_bytes()
+    ours = functions(subprocess.run(["build/bin/warren-wasm-worker", "--compile", "busy"], input=module, check=True,
+                                    capture_output=True).stdout)
+    theirs = functions(bytes(MODULE.serialize()))
+    same = sum(ours.get(name) == code for name, code in theirs.items())
+    print(f"Of the module's {len(theirs)} functions, {same} have the same machine code in the busy profile as by wasmtime.\n")
+
+
 def main():
     seconds = {(p, w): [] for p in PROGRAMS for w in WAYS}
     used = {(p, w): [] for p in PROGRAMS for w in WAYS}  # CPU time: the mean of each run
@@ -95,6 +124,7 @@ def main():
     version = importlib.metadata.version("wasmtime")
     print(f"wasmtime {version}, {ROUNDS} rounds of {TIMES} runs each way, interleaved. "
           "Ratios are of speed: of the best wall times, and in parentheses of the best runs' CPU times.\n")
+    compare_code()
     print("| program | native s | wasmtime s | busy s | dense s | busy / wasmtime | dense / wasmtime | busy / native |")
     print("|---|---|---|---|---|---|---|---|")
     for program in PROGRAMS:
