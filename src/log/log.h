@@ -42,7 +42,8 @@ struct log_writer {
         uint8_t *data; /* the unfinished line; NULL while there is none */
         size_t len;
     } pending[2];
-    bool failed; /* the last write failed; told once, tried again with the next line */
+    bool regular; /* what is open is a regular file */
+    bool failed;  /* the last write failed; told once, tried again with the next line */
 };
 
 /* Takes target over. Creates the file (0640, parents must exist) so that readers find it; -errno

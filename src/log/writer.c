@@ -25,26 +25,24 @@ struct batch {
     int failure;
 };
 
-static int open_file(const struct log_target *t, uint64_t *ret_size)
+static int open_file(struct log_writer *w)
 {
+    const struct log_target *t = &w->target;
     /* O_NONBLOCK: a FIFO in the file's place must not hold up its writer; a file does not care */
     int fd = open(t->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0)
         return -errno;
     struct stat st;
-    *ret_size = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-    return fd;
+    w->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    w->size = w->regular ? (uint64_t)st.st_size : 0;
+    log_writer_rest(w);
+    w->fd = fd;
+    return 0;
 }
 
 static int need_file(struct log_writer *w)
 {
-    if (w->fd >= 0)
-        return 0;
-    int fd = open_file(&w->target, &w->size);
-    if (fd < 0)
-        return fd;
-    w->fd = fd;
-    return 0;
+    return w->fd >= 0 ? 0 : open_file(w);
 }
 
 int log_writer_init(struct log_writer *w, struct log_target *target, struct error *err)
@@ -155,15 +153,8 @@ static void rotate(struct log_writer *w)
         if (rename(from, to) < 0 && errno != ENOENT)
             return;
     }
-    uint64_t size;
-    int fd = open_file(t, &size);
-    if (fd < 0) {
+    if (open_file(w) < 0)
         rename(to, t->path); /* to is PATH.1 after the loop */
-        return;
-    }
-    close(w->fd);
-    w->fd = fd;
-    w->size = size;
 }
 
 /* After a record was gathered that began at start. */
@@ -299,12 +290,6 @@ int log_writer_reopen(struct log_writer *w, struct error *err)
 {
     if (w->target.format == LOG_NONE)
         return 0;
-    uint64_t size;
-    int fd = open_file(&w->target, &size);
-    if (fd < 0)
-        return fail(err, fd, "reopen the log '%s'", w->target.path);
-    log_writer_rest(w);
-    w->fd = fd;
-    w->size = size;
-    return 0;
+    int r = open_file(w);
+    return r < 0 ? fail(err, r, "reopen the log '%s'", w->target.path) : 0;
 }

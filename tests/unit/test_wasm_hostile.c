@@ -352,9 +352,10 @@ static void what_was_taken_is_in_the_log_though_the_worker_is_gone(void **state)
     uint64_t c = add_usual(), position = 0;
     put_record(c, RECORD_OUT, "one\n");
     put_record(c + 1, RECORD_OUT, "nobody's\n");
-    while (position < 2 * sizeof(struct record) + 4 + 9)
+    put_record(c + 1, RECORD_END, "");
+    while (position < 3 * sizeof(struct record) + 4 + 9)
         assert_int_equal(recv(lab.records, &position, sizeof position, 0), sizeof position);
-    assert_int_equal(position, 2 * sizeof(struct record) + 4 + 9);
+    assert_int_equal(position, 3 * sizeof(struct record) + 4 + 9);
     put_record(c, RECORD_ERR, "without a newline");
     put_record(c, RECORD_END, "");
     for (int i = 0; i < 1000; i++)
@@ -386,6 +387,8 @@ static void a_log_is_rotated_and_loses_nothing(void **state)
         put_record(c, RECORD_OUT, line);
         sent += sizeof(struct record) + strlen(line);
     }
+    put_record(c, RECORD_END, "");
+    sent += sizeof(struct record);
     while (position < sent)
         assert_int_equal(recv(lab.records, &position, sizeof position, 0), sizeof position);
     static const char *const files[] = {"turned.2", "turned.1", "turned"};
@@ -401,6 +404,27 @@ static void a_log_is_rotated_and_loses_nothing(void **state)
         at = strstr(at, line);
         assert_non_null(at);
     }
+    drop(c);
+}
+
+/* Waking the worker for each line would cost more than writing it. */
+static void who_writes_is_told_of_many_lines_at_once(void **state)
+{
+    (void)state;
+    uint64_t c = add_usual(), position = 0, sent, from;
+    unsigned told = 0;
+    put_record(c, RECORD_END, "");
+    assert_int_equal(recv(lab.records, &from, sizeof from, 0), sizeof from);
+    for (sent = from; sent < from + 16ul * RECORD_STEP;) {
+        put_record(c, RECORD_OUT, "a line\n");
+        sent += sizeof(struct record) + 7;
+    }
+    while (position + RECORD_STEP <= sent) {
+        assert_int_equal(recv(lab.records, &position, sizeof position, 0), sizeof position);
+        told++;
+    }
+    assert_in_range(told, 1, 16);
+    assert_true(position <= sent);
     drop(c);
 }
 
@@ -488,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_large_directory_comes_in_pieces_and_each_name_once),
         cmocka_unit_test(what_was_taken_is_in_the_log_though_the_worker_is_gone),
         cmocka_unit_test(a_log_is_rotated_and_loses_nothing),
+        cmocka_unit_test(who_writes_is_told_of_many_lines_at_once),
         cmocka_unit_test(records_that_are_none_end_it),
         cmocka_unit_test(a_log_is_a_regular_file),
     };

@@ -2,19 +2,19 @@
 #include "wasm/files/logs.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/base.h"
 #include "wasm/files/pack.h"
 #include "wasm/files/record.h"
+#include "wasm/files/rest.h"
 #include "wasm/files/table.h"
 
-enum { OPEN_MAX = 256, READ_SIZE = 256 << 10, IDLE_MS = 1000 };
+enum { OPEN_MAX = 256, READ_SIZE = 256 << 10 };
+#define LOG_REST_NS NSEC_PER_SEC
 
 static struct {
     pthread_mutex_t lock;
@@ -46,22 +46,31 @@ static void drop(struct files_container *c)
     free(l);
 }
 
-/* Its descriptor is open: in front of the others. */
+static void put_to_rest(struct files_log *l)
+{
+    if (is_idle(&l->writer))
+        drop(l->container);
+    else
+        shut(l);
+}
+
+/* Its descriptor is open: the last to be put to rest. */
 static void used(struct files_log *l)
 {
     if (l->writer.fd < 0)
         return;
+    l->used_ns = clock_mono_ns();
     logs.open_count += list_empty(&l->link);
     list_remove(&l->link);
     list_append(&logs.open, &l->link);
     if (logs.open_count > OPEN_MAX)
-        shut(list_first(&logs.open, struct files_log, link));
+        put_to_rest(list_first(&logs.open, struct files_log, link));
+    rest_wanted();
 }
 
 static int check_regular(const struct log_writer *w, struct error *err)
 {
-    struct stat st;
-    if (w->fd < 0 || (fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode)))
+    if (w->fd < 0 || w->regular)
         return 0;
     return fail_plain(err, EINVAL, "the log '%s' is no regular file", w->target.path);
 }
@@ -83,6 +92,7 @@ static int open_log(struct files_container *c, struct error *err)
         return fail(err, ENOMEM, "open a log");
     }
     list_init(&l->link);
+    l->container = c;
     r = log_writer_init(&l->writer, &target, err);
     if (!r) {
         r = check_regular(&l->writer, err);
@@ -101,7 +111,8 @@ int logs_create(struct files_container *c, struct error *err)
 {
     pthread_mutex_lock(&logs.lock);
     int r = open_log(c, err);
-    drop(c);
+    if (c->log)
+        used(c->log); /* most begin with a line */
     pthread_mutex_unlock(&logs.lock);
     return r;
 }
@@ -144,11 +155,12 @@ static void write_record(struct files_container *c, const struct record *r, cons
         diag_warning("%s", err.message);
 }
 
-/* Takes whole records off data; how many bytes, or -EPROTO. */
-static ssize_t take_records(const uint8_t *data, size_t len)
+/* Takes whole records off data; how many bytes, or -EPROTO. *ret_ended: one was a guest's end. */
+static ssize_t take_records(const uint8_t *data, size_t len, bool *ret_ended)
 {
     size_t done = 0;
     struct record r;
+    *ret_ended = false;
     while (len - done >= sizeof r) {
         memcpy(&r, data + done, sizeof r);
         if (r.kind < RECORD_OUT || r.kind > RECORD_END || r.len > RECORD_MAX)
@@ -162,25 +174,25 @@ static ssize_t take_records(const uint8_t *data, size_t len)
             pthread_mutex_unlock(&logs.lock);
             table_release(c);
         }
+        *ret_ended |= r.kind == RECORD_END;
         done += sizeof r + r.len;
     }
     return (ssize_t)done;
 }
 
-/* Nobody has written for a while. */
-static void close_all(void)
+bool logs_rest(void)
 {
+    int64_t before = clock_mono_ns() - LOG_REST_NS;
+    struct files_log *l;
     pthread_mutex_lock(&logs.lock);
-    for (struct files_log *l; (l = list_first(&logs.open, struct files_log, link));)
-        shut(l);
+    while ((l = list_first(&logs.open, struct files_log, link)) && l->used_ns <= before)
+        put_to_rest(l);
     pthread_mutex_unlock(&logs.lock);
+    return l;
 }
 
 static ssize_t receive(int fd, uint8_t *to, size_t room)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (logs.open_count && poll(&p, 1, IDLE_MS) == 0)
-        close_all();
     for (;;) {
         ssize_t n = recv(fd, to, room, 0);
         if (n >= 0 || errno != EINTR)
@@ -191,8 +203,9 @@ static ssize_t receive(int fd, uint8_t *to, size_t room)
 int logs_run(int records, struct error *err)
 {
     autofree uint8_t *data = malloc(READ_SIZE);
-    uint64_t position = 0;
+    uint64_t position = 0, told = 0;
     size_t len = 0;
+    bool ended;
     if (!data)
         return fail(err, ENOMEM, "write logs");
     for (;;) {
@@ -200,14 +213,16 @@ int logs_run(int records, struct error *err)
         if (n <= 0)
             return n < 0 ? fail(err, errno, "read the worker's records") : 0;
         len += (size_t)n;
-        ssize_t done = take_records(data, len);
+        ssize_t done = take_records(data, len, &ended);
         if (done < 0)
             return fail_plain(err, EPROTO, "the worker's records are none: it is ended");
         len -= (size_t)done;
         memmove(data, data + done, len);
         position += (uint64_t)done;
+        if (!ended && position - told < RECORD_STEP)
+            continue;
         /* fails where the worker has ended: its records are read to the end all the same */
-        if (done)
-            send(records, &position, sizeof position, MSG_NOSIGNAL);
+        send(records, &position, sizeof position, MSG_NOSIGNAL);
+        told = position;
     }
 }

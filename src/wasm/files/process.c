@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads: the first writes logs, one hears the supervisor, one drops trees, and some serve the worker, as many as are busy and one more,
+/* Threads: the first writes logs, one hears the supervisor, one drops trees and closes logs, and some serve the worker, as many as are busy and one more,
  * within a bound: a request that waits for a disk holds up nobody else's. */
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,16 +17,11 @@
 #include "wasm/files/files.h"
 #include "wasm/files/logs.h"
 #include "wasm/files/request.h"
+#include "wasm/files/rest.h"
 #include "wasm/files/serve.h"
 #include "wasm/files/table.h"
 
-enum {
-    SERVERS_KEPT = 4,
-    SERVERS_MAX = 64,
-    HEAP_STEP = 256 << 10,
-    STACK_SIZE = 128 << 10,
-    REST_MS = 2000
-};
+enum { SERVERS_KEPT = 4, SERVERS_MAX = 64, HEAP_STEP = 256 << 10, STACK_SIZE = 128 << 10 };
 
 static struct {
     int listen, requests;
@@ -164,14 +158,11 @@ static void *serve_worker(void *arg)
     return NULL;
 }
 
-/* Drops trees at rest. */
 static void *rest(void *arg)
 {
+    static bool (*const functions[])(void) = {table_rest, logs_rest};
     (void)arg;
-    for (;;) {
-        table_rest();
-        poll(NULL, 0, REST_MS);
-    }
+    rest_run(functions, ARRAY_SIZE(functions));
     return NULL;
 }
 

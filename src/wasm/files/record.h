@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stream of log records from a worker to its files process: a head, and len bytes of what the guest wrote. Back come positions in
- * the stream (8 bytes each): all before it is in the logs. */
+ * the stream (8 bytes each): all before it is in the logs. One comes for each RECORD_STEP bytes at least, and at each end. */
 #pragma once
 
 #include <stdint.h>
@@ -11,7 +11,10 @@ enum record_kind {
     RECORD_END = 3, /* the guest has ended: what it left without a newline is written */
 };
 
-enum { RECORD_MAX = 32 << 10 }; /* bytes of one */
+enum {
+    RECORD_MAX = 32 << 10, /* bytes of one */
+    RECORD_STEP = 4 << 10,
+};
 
 struct record {
     uint64_t container;

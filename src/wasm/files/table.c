@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "wasm/files/logs.h"
 #include "wasm/files/pack.h"
+#include "wasm/files/rest.h"
 #include "wasm/files/user.h"
 #include "wasm/files/vfs.h"
 #include "wasm/wire_files.h"
@@ -108,10 +109,10 @@ int table_add(const struct wire_files *files, uint64_t *ret_number, struct error
         if (r < 0)
             fail(err, r, "hold a container's files");
     }
-    if (r < 0)
-        pack_free(c);
-    else
+    if (!r)
         *ret_number = c->number;
+    else if (c)
+        destroy(c);
     return r;
 }
 
@@ -255,14 +256,13 @@ void table_tree_done(struct files_container *c)
     list_append(&table.trees, &c->link);
     pthread_cond_broadcast(&table.idle);
     pthread_mutex_unlock(&table.lock);
+    rest_wanted();
 }
 
-void table_rest(void)
+bool table_rest(void)
 {
     struct files_container *c;
     pthread_mutex_lock(&table.lock);
-    while (!table.tree_count)
-        pthread_cond_wait(&table.idle, &table.lock);
     int64_t before = clock_mono_ns() - TREE_REST_NS;
     list_each(c, &table.trees, link)
     {
@@ -271,5 +271,7 @@ void table_rest(void)
         if (!c->busy)
             vfs_free(take_tree(c));
     }
+    bool left = table.tree_count;
     pthread_mutex_unlock(&table.lock);
+    return left;
 }

@@ -45,5 +45,5 @@ void table_release(struct files_container *c);
 /* The tree, for the caller alone until table_tree_done(). */
 int table_tree(struct files_container *c, struct vfs **ret, struct error *err);
 void table_tree_done(struct files_container *c);
-/* Waits until there is a tree, and drops those that nobody has used for a while. */
-void table_rest(void);
+/* Drops the trees that nobody has used for a while; whether there are others. */
+bool table_rest(void);

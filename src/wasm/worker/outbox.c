@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,8 +18,7 @@ enum { GATHER = 32 << 10, KEPT = 256 << 10, DRAIN_MS = 1000, WAKE_MAX = 64 };
 static struct {
     pthread_mutex_t lock;
     struct sched_watch watch; /* the files process */
-    struct sched_watch poke;  /* an eventfd: there is something to send */
-    bool poked, full;         /* full: the socket; the control thread waits for room */
+    bool full;                /* the socket: the control thread waits for room */
     struct buffer batch;
     size_t sent;        /* of the batch */
     uint64_t end;       /* position behind the batch */
@@ -64,15 +62,12 @@ static void send_batch(void)
     want_room(box.batch.len);
 }
 
+/* Where it waits, a position that is on its way sends it. */
 static void send_soon(void)
 {
-    uint64_t one = 1;
-    if (box.full)
-        return;
-    if (box.batch.len - box.sent >= GATHER)
+    size_t unsent = box.batch.len - box.sent;
+    if (!box.full && (unsent >= GATHER || box.end - unsent - box.written < RECORD_STEP))
         send_batch();
-    else if (!box.poked)
-        box.poked = write(box.poke.fd, &one, sizeof one) == sizeof one;
 }
 
 static int put(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
@@ -172,17 +167,6 @@ void outbox_drain(void)
 
 /* Control thread */
 
-static void poked(struct sched_watch *w, uint32_t events)
-{
-    uint64_t n;
-    (void)events;
-    pthread_mutex_lock(&box.lock);
-    if (read(w->fd, &n, sizeof n) == sizeof n)
-        box.poked = false;
-    send_batch();
-    pthread_mutex_unlock(&box.lock);
-}
-
 /* Those whose position is written, off the list. */
 static unsigned take_waiting(struct guest *ret[WAKE_MAX])
 {
@@ -231,6 +215,8 @@ static void take_positions(const uint8_t *bytes, size_t len)
             box.partial_len = 0;
         }
     }
+    if (!box.full)
+        send_batch();
     pthread_mutex_unlock(&box.lock);
 }
 
@@ -260,10 +246,6 @@ int outbox_init(int fd, void (*acknowledged)(void), struct error *err)
 {
     box.acknowledged = acknowledged;
     box.watch = (struct sched_watch){.ready = ready, .fd = fd, .events = EPOLLIN};
-    box.poke = (struct sched_watch){
-        .ready = poked, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};
-    int r = box.poke.fd < 0 ? -errno : sched_watch_add(&box.poke);
-    if (!r)
-        r = sched_watch_add(&box.watch);
+    int r = sched_watch_add(&box.watch);
     return r < 0 ? fail(err, r, "join the files process") : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The records of what guests write to their logs, on their way to the files process. They are gathered, and sent by the control thread,
- * or by who writes where many wait. A position is a count of bytes since the beginning; the files process says up to which one the logs
+/* The records of what guests write to their logs, on their way to the files process. Who writes sends them; while the files process has
+ * RECORD_STEP bytes to do they are gathered, and go together when it has done those. A position is a count of bytes since the beginning; the files process says up to which one the logs
  * have been written, and a guest may be OUTBOX_AHEAD bytes in front of that, all of them OUTBOX_MAX. One lock; it is taken before no
  * other. */
 #pragma once
