@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/str.h"
-#include "oci/json.h"
 #include "oci/schema.h"
 #include "oci/spec.h"
 
@@ -41,66 +41,84 @@ static int refuse(struct reader *rd, const struct place *at, int code, const cha
                       found ? ", found " : "", found ? found : "");
 }
 
-static const char *describe(const struct oci_json *v)
+static const char *describe(struct json_object *v)
 {
-    static const char *const kinds[] = {
-        [JSON_NULL] = "null",          [JSON_BOOL] = "a boolean",
-        [JSON_INTEGER] = "an integer", [JSON_FRACTION] = "a number with a fraction",
-        [JSON_STRING] = "a string",    [JSON_LIST] = "a list",
-        [JSON_OBJECT] = "an object",
-    };
-    return kinds[v->kind];
+    switch (json_object_get_type(v)) {
+    case json_type_null:
+        return "null";
+    case json_type_boolean:
+        return "a boolean";
+    case json_type_double:
+        return "a number with a fraction";
+    case json_type_int:
+        return "an integer";
+    case json_type_object:
+        return "an object";
+    case json_type_array:
+        return "a list";
+    case json_type_string:
+        break;
+    }
+    return "a string";
 }
 
-static int read_string(struct reader *rd, const struct oci_json *v, const struct place *at,
-                       char **ret)
+static int read_string(struct reader *rd, struct json_object *v, const struct place *at, char **ret)
 {
-    if (v->kind != JSON_STRING)
+    if (!json_object_is_type(v, json_type_string))
         return refuse(rd, at, EINVAL, "expected a string", describe(v));
-    if (memchr(v->text, 0, v->len))
+    size_t len = (size_t)json_object_get_string_len(v);
+    const char *s = json_object_get_string(v);
+    if (memchr(s, 0, len))
         return refuse(rd, at, EINVAL, "expected text", "a NUL byte in it");
-    *ret = v->text;
+    char *copy = arena_alloc(rd->arena, len + 1);
+    memcpy(copy, s, len);
+    *ret = copy;
     return 0;
 }
 
-static int read_number(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_number(struct reader *rd, struct json_object *v, const struct place *at,
                        enum oci_kind kind, void *to)
 {
-    if (v->kind != JSON_INTEGER)
+    if (!json_object_is_type(v, json_type_int))
         return refuse(rd, at, EINVAL, "expected an integer", describe(v));
-    bool negative = v->negative && v->n;
-    uint64_t n = v->n;
+    int64_t n = json_object_get_int64(v);
+    uint64_t u = json_object_get_uint64(v);
+    bool negative = n < 0;
+    /* json-c clamps at the ends of 64 bits and tells so by errno only while it parses the text */
     switch (kind) {
     case OCI_I64:
-        if (n > INT64_MAX + (uint64_t)negative)
+        if (!negative && u > INT64_MAX)
             break;
-        *(int64_t *)to = (int64_t)(negative ? -n : n);
+        *(int64_t *)to = n;
         return 0;
     case OCI_I32:
-        if (n > INT32_MAX + (uint64_t)negative)
+        if (n < INT32_MIN || n > INT32_MAX)
             break;
-        *(int32_t *)to = (int32_t)(negative ? -(int64_t)n : (int64_t)n);
+        *(int32_t *)to = (int32_t)n;
         return 0;
     case OCI_U64:
         if (negative)
             break;
-        *(uint64_t *)to = n;
+        *(uint64_t *)to = u;
         return 0;
     case OCI_U32:
-        if (negative || n > UINT32_MAX)
+        if (negative || u > UINT32_MAX)
             break;
-        *(uint32_t *)to = (uint32_t)n;
+        *(uint32_t *)to = (uint32_t)u;
         return 0;
     case OCI_U16:
-        if (negative || n > UINT16_MAX)
+        if (negative || u > UINT16_MAX)
             break;
-        *(uint16_t *)to = (uint16_t)n;
+        *(uint16_t *)to = (uint16_t)u;
         return 0;
     default:
         break;
     }
     char found[32];
-    snprintf(found, sizeof found, "%s%llu", negative ? "-" : "", (unsigned long long)n);
+    if (negative)
+        snprintf(found, sizeof found, "%lld", (long long)n);
+    else
+        snprintf(found, sizeof found, "%llu", (unsigned long long)u);
     static const char *const ranges[] = {
         [OCI_I32] = "expected an integer of 32 bits",
         [OCI_I64] = "expected an integer of 64 bits",
@@ -126,7 +144,7 @@ static size_t scalar_size(enum oci_kind kind)
     }
 }
 
-static int read_scalar(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_scalar(struct reader *rd, struct json_object *v, const struct place *at,
                        const struct oci_field *f, char *object)
 {
     void *to = object + f->at;
@@ -137,41 +155,41 @@ static int read_scalar(struct reader *rd, const struct oci_json *v, const struct
     }
     if (f->kind != OCI_BOOL)
         return read_number(rd, v, at, f->kind, to);
-    if (v->kind != JSON_BOOL)
+    if (!json_object_is_type(v, json_type_boolean))
         return refuse(rd, at, EINVAL, "expected true or false", describe(v));
-    *(bool *)to = v->yes;
+    *(bool *)to = json_object_get_boolean(v);
     return 0;
 }
 
-static int check_list(struct reader *rd, const struct oci_json *v, const struct place *at)
+static int check_list(struct reader *rd, struct json_object *v, const struct place *at)
 {
-    if (v->kind != JSON_LIST)
+    if (!json_object_is_type(v, json_type_array))
         return refuse(rd, at, EINVAL, "expected a list", describe(v));
-    if (v->len > OCI_LIST_MAX)
+    if (json_object_array_length(v) > OCI_LIST_MAX)
         return refuse(rd, at, E2BIG, "more than 65536 items", NULL);
     return 0;
 }
 
-static int check_object(struct reader *rd, const struct oci_json *v, const struct place *at)
+static int check_object(struct reader *rd, struct json_object *v, const struct place *at)
 {
-    if (v->kind != JSON_OBJECT)
+    if (!json_object_is_type(v, json_type_object))
         return refuse(rd, at, EINVAL, "expected an object", describe(v));
-    if (v->len > OCI_LIST_MAX)
+    if (json_object_object_length(v) > OCI_LIST_MAX)
         return refuse(rd, at, E2BIG, "more than 65536 members", NULL);
     return 0;
 }
 
-static int read_strings(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_strings(struct reader *rd, struct json_object *v, const struct place *at,
                         char ***ret)
 {
     int r = check_list(rd, v, at);
     if (r < 0)
         return r;
-    char **list = arena_array(rd->arena, char *, v->len + 1);
-    size_t i = 0;
-    for (const struct oci_json *one = v->first; one; one = one->next, i++) {
+    size_t n = json_object_array_length(v);
+    char **list = arena_array(rd->arena, char *, n + 1);
+    for (size_t i = 0; i < n; i++) {
         struct place item = {at, NULL, i};
-        r = read_string(rd, one, &item, &list[i]);
+        r = read_string(rd, json_object_array_get_idx(v, i), &item, &list[i]);
         if (r < 0)
             return r;
     }
@@ -179,86 +197,93 @@ static int read_strings(struct reader *rd, const struct oci_json *v, const struc
     return 0;
 }
 
-static int read_numbers(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_numbers(struct reader *rd, struct json_object *v, const struct place *at,
                         uint32_t **ret, size_t *ret_count)
 {
     int r = check_list(rd, v, at);
     if (r < 0)
         return r;
-    uint32_t *list = arena_array(rd->arena, uint32_t, v->len);
-    size_t i = 0;
-    for (const struct oci_json *one = v->first; one; one = one->next, i++) {
+    size_t n = json_object_array_length(v);
+    uint32_t *list = arena_array(rd->arena, uint32_t, n);
+    for (size_t i = 0; i < n; i++) {
         struct place item = {at, NULL, i};
-        r = read_number(rd, one, &item, OCI_U32, &list[i]);
+        r = read_number(rd, json_object_array_get_idx(v, i), &item, OCI_U32, &list[i]);
         if (r < 0)
             return r;
     }
     *ret = list;
-    *ret_count = v->len;
+    *ret_count = n;
     return 0;
 }
 
-static int read_object(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_object(struct reader *rd, struct json_object *v, const struct place *at,
                        const struct oci_type *type, char *to);
 
-static int read_list(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_list(struct reader *rd, struct json_object *v, const struct place *at,
                      const struct oci_field *f, char *object)
 {
     int r = check_list(rd, v, at);
     if (r < 0)
         return r;
-    char *list = arena_alloc(rd->arena, v->len * f->type->size);
-    size_t i = 0;
-    for (const struct oci_json *one = v->first; one; one = one->next, i++) {
+    size_t n = json_object_array_length(v);
+    char *list = arena_alloc(rd->arena, n * f->type->size);
+    for (size_t i = 0; i < n; i++) {
         struct place item = {at, NULL, i};
-        r = read_object(rd, one, &item, f->type, list + i * f->type->size);
+        r = read_object(rd, json_object_array_get_idx(v, i), &item, f->type,
+                        list + i * f->type->size);
         if (r < 0)
             return r;
     }
     *(void **)(object + f->at) = list;
-    *(size_t *)(object + f->count_at) = v->len;
+    *(size_t *)(object + f->count_at) = n;
     return 0;
 }
 
-static int read_pairs(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_pairs(struct reader *rd, struct json_object *v, const struct place *at,
                       const struct oci_field *f, char *object)
 {
     int r = check_object(rd, v, at);
     if (r < 0)
         return r;
-    struct oci_pair *pairs = arena_array(rd->arena, struct oci_pair, v->len), *to = pairs;
-    for (const struct oci_json *one = v->first; one; one = one->next, to++) {
-        struct place item = {at, one->key, 0};
-        to->key = one->key;
-        r = read_string(rd, one, &item, &to->value);
+    struct oci_pair *pairs =
+        arena_array(rd->arena, struct oci_pair, (size_t)json_object_object_length(v));
+    size_t n = 0;
+    json_object_object_foreach(v, key, value)
+    {
+        struct place item = {at, key, 0};
+        pairs[n].key = arena_strdup(rd->arena, key);
+        r = read_string(rd, value, &item, &pairs[n++].value);
         if (r < 0)
             return r;
     }
     *(void **)(object + f->at) = pairs;
-    *(size_t *)(object + f->count_at) = v->len;
+    *(size_t *)(object + f->count_at) = n;
     return 0;
 }
 
-static int read_map(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_map(struct reader *rd, struct json_object *v, const struct place *at,
                     const struct oci_field *f, char *object)
 {
     int r = check_object(rd, v, at);
     if (r < 0)
         return r;
-    char *items = arena_alloc(rd->arena, v->len * f->type->size), *to = items;
-    for (const struct oci_json *one = v->first; one; one = one->next, to += f->type->size) {
-        struct place item = {at, one->key, 0};
-        *(char **)(void *)to = one->key;
-        r = read_object(rd, one, &item, f->type, to);
+    char *items = arena_alloc(rd->arena, (size_t)json_object_object_length(v) * f->type->size);
+    size_t n = 0;
+    json_object_object_foreach(v, key, value)
+    {
+        struct place item = {at, key, 0};
+        char *to = items + n++ * f->type->size;
+        *(char **)(void *)to = arena_strdup(rd->arena, key);
+        r = read_object(rd, value, &item, f->type, to);
         if (r < 0)
             return r;
     }
     *(void **)(object + f->at) = items;
-    *(size_t *)(object + f->count_at) = v->len;
+    *(size_t *)(object + f->count_at) = n;
     return 0;
 }
 
-static int read_field(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_field(struct reader *rd, struct json_object *v, const struct place *at,
                       const struct oci_field *f, char *object)
 {
     char *to = object + f->at;
@@ -286,12 +311,12 @@ static int read_field(struct reader *rd, const struct oci_json *v, const struct 
     }
 }
 
-static int read_object(struct reader *rd, const struct oci_json *v, const struct place *at,
+static int read_object(struct reader *rd, struct json_object *v, const struct place *at,
                        const struct oci_type *type, char *to)
 {
     int r = check_object(rd, v, at);
     for (const struct oci_field *f = type->fields; !r && f->name; f++) {
-        const struct oci_json *member = oci_json_member(v, f->name);
+        struct json_object *member = json_object_object_get(v, f->name);
         if (!member) /* absent, or null: what Go's encoder writes for a nil */
             continue;
         struct place below = {at, f->name, 0};
@@ -306,18 +331,27 @@ static int parse(const void *json, size_t len, struct arena *a, const struct oci
     if (len > OCI_JSON_MAX)
         return fail_plain(err, E2BIG, "%s of %zu bytes: at most %d are allowed", what, len,
                           OCI_JSON_MAX);
-    struct oci_json_failure failure;
-    const struct oci_json *root = oci_json_parse(json, len, OCI_DEPTH_MAX, a, &failure);
-    if (!root && failure.reason)
-        return fail_plain(err, EINVAL, "%s is no JSON: %s at byte %zu", what, failure.reason,
-                          failure.at);
-    if (!root || root->kind == JSON_NULL)
+    struct json_tokener *tok = json_tokener_new_ex(OCI_DEPTH_MAX);
+    if (!tok)
+        return fail(err, ENOMEM, "read %s", what);
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+    struct json_object *root = json_tokener_parse_ex(tok, json, (int)len);
+    enum json_tokener_error e = json_tokener_get_error(tok);
+    size_t end = json_tokener_get_parse_end(tok);
+    json_tokener_free(tok);
+    if (e == json_tokener_continue || (e == json_tokener_success && !root)) {
+        json_object_put(root);
         return fail_plain(err, EINVAL, "%s is no JSON: %s", what,
-                          root ? "it is null" : "it ends too early");
+                          e == json_tokener_continue ? "it ends too early" : "it is null");
+    }
+    if (e != json_tokener_success)
+        return fail_plain(err, EINVAL, "%s is no JSON: %s at byte %zu", what,
+                          json_tokener_error_desc(e), end);
     struct reader rd = {a, err};
     struct place at = {NULL, "", 0};
     void *object = arena_alloc(a, type->size);
     int r = read_object(&rd, root, &at, type, object);
+    json_object_put(root);
     if (r < 0)
         return fail_in(err, r, "%s", what);
     *ret = object;
