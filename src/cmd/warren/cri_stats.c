@@ -168,8 +168,7 @@ static void fill_pods(struct cri *c, const struct sampling *s, struct cri_table 
     cri_row(t, "POD", "POD ID", "CPU %", "MEM", NULL);
     for (size_t i = 0; i < list->n_stats; i++)
         if (list->stats[i]->attributes)
-            add_pod(c, t, list->stats[i],
-                    cri_stats_find(before, list->stats[i]->attributes->id));
+            add_pod(c, t, list->stats[i], cri_stats_find(before, list->stats[i]->attributes->id));
 }
 
 int cri_statsp(struct cri *c, int argc, char **argv, struct error *err)

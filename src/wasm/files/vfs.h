@@ -138,6 +138,8 @@ const char *vfs_below(const struct vfs_node *n);
 /* openat2 below dir, never over a symlink. */
 int vfs_open_at(int dir, const char *path, int flags, mode_t mode);
 bool vfs_is_whiteout(const struct stat *st);
+/* Fills in what the layers of n->mount that are in mask have at n->path. */
+int vfs_find(struct vfs_node *n, vfs_mask mask);
 /* The directory of this path below the mount, in the layer that is written to, made there (with all above it) as it is in the layers;
  * a descriptor. */
 int vfs_open_upper(struct vfs *v, const struct vfs_mount *m, const char *below);
