@@ -18,9 +18,24 @@ enum { OPEN_MAX = 256, READ_SIZE = 256 << 10 };
 
 static struct {
     pthread_mutex_t lock;
+    pthread_mutex_t turn; /* of who waits for the lock: else who writes would have it again each time */
     struct list open;
     unsigned open_count;
-} logs = {.lock = PTHREAD_MUTEX_INITIALIZER, .open = LIST_INIT(logs.open)};
+} logs = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .turn = PTHREAD_MUTEX_INITIALIZER,
+          .open = LIST_INIT(logs.open)};
+
+static void lock(void)
+{
+    pthread_mutex_lock(&logs.turn);
+    pthread_mutex_lock(&logs.lock);
+    pthread_mutex_unlock(&logs.turn);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&logs.lock);
+}
 
 /* The lock is held */
 
@@ -109,17 +124,17 @@ static int open_log(struct files_container *c, struct error *err)
 
 int logs_create(struct files_container *c, struct error *err)
 {
-    pthread_mutex_lock(&logs.lock);
+    lock();
     int r = open_log(c, err);
     if (c->log)
         used(c->log); /* most begin with a line */
-    pthread_mutex_unlock(&logs.lock);
+    unlock();
     return r;
 }
 
 int logs_reopen(struct files_container *c, struct error *err)
 {
-    pthread_mutex_lock(&logs.lock);
+    lock();
     int r = c->log ? log_writer_reopen(&c->log->writer, err) : open_log(c, err);
     if (c->log && !r)
         r = check_regular(&c->log->writer, err);
@@ -127,15 +142,15 @@ int logs_reopen(struct files_container *c, struct error *err)
         drop(c);
     else if (c->log)
         shut(c->log);
-    pthread_mutex_unlock(&logs.lock);
+    unlock();
     return r;
 }
 
 void logs_forget(struct files_container *c)
 {
-    pthread_mutex_lock(&logs.lock);
+    lock();
     drop(c);
-    pthread_mutex_unlock(&logs.lock);
+    unlock();
 }
 
 /* A program goes on where its log cannot be written: the log is not its business. */
@@ -169,9 +184,9 @@ static ssize_t take_records(const uint8_t *data, size_t len, bool *ret_ended)
             break;
         struct files_container *c = table_hold(r.container);
         if (c) {
-            pthread_mutex_lock(&logs.lock);
+            lock();
             write_record(c, &r, data + done + sizeof r);
-            pthread_mutex_unlock(&logs.lock);
+            unlock();
             table_release(c);
         }
         *ret_ended |= r.kind == RECORD_END;
@@ -184,10 +199,10 @@ bool logs_rest(void)
 {
     int64_t before = clock_mono_ns() - LOG_REST_NS;
     struct files_log *l;
-    pthread_mutex_lock(&logs.lock);
+    lock();
     while ((l = list_first(&logs.open, struct files_log, link)) && l->used_ns <= before)
         put_to_rest(l);
-    pthread_mutex_unlock(&logs.lock);
+    unlock();
     return l;
 }
 

@@ -18,12 +18,15 @@ enum { GATHER = 32 << 10, KEPT = 256 << 10, DRAIN_MS = 1000, WAKE_MAX = 64 };
 static struct {
     pthread_mutex_t lock;
     struct sched_watch watch; /* the files process */
+    bool sending;             /* somebody does, without the lock */
     bool full;                /* the socket: the control thread waits for room */
-    struct buffer batch;
-    size_t sent;        /* of the batch */
-    uint64_t end;       /* position behind the batch */
-    uint64_t written;   /* as the files process says */
-    uint8_t partial[8]; /* of its next word */
+    struct buffer gathered;   /* behind the batch */
+    struct buffer batch;      /* of who sends */
+    size_t offset;            /* in the batch: what is sent of it */
+    uint64_t end;             /* position behind what is gathered */
+    uint64_t sent;            /* position */
+    uint64_t written;         /* as the files process says */
+    uint8_t partial[8];       /* of its next word */
     size_t partial_len;
     struct list waiting;
     void (*acknowledged)(void);
@@ -39,35 +42,43 @@ static void want_room(bool wanted)
         sched_watch_change(&box.watch, events);
 }
 
-static void send_batch(void)
+static void next_batch(void)
 {
-    while (box.sent < box.batch.len) {
-        ssize_t n = send(box.watch.fd, box.batch.data + box.sent, box.batch.len - box.sent,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        box.sent += (size_t)n;
-    }
-    if (box.sent == box.batch.len) {
-        if (box.batch.size > KEPT)
-            buffer_done(&box.batch);
-        buffer_clear(&box.batch);
-        box.sent = 0;
-    } else if (box.sent > KEPT) {
-        buffer_consume(&box.batch, box.sent);
-        box.sent = 0;
-    }
-    want_room(box.batch.len);
+    struct buffer empty = box.batch;
+    if (empty.size > KEPT)
+        buffer_done(&empty);
+    buffer_clear(&empty);
+    box.batch = box.gathered;
+    box.gathered = empty;
+    box.offset = 0;
 }
 
-/* Where it waits, a position that is on its way sends it. */
+/* Without the lock meanwhile: a thread that sends is often preempted by who receives. */
+static void send_once(void)
+{
+    box.sending = true;
+    if (box.offset == box.batch.len)
+        next_batch();
+    pthread_mutex_unlock(&box.lock);
+    ssize_t n = send(box.watch.fd, box.batch.data + box.offset, box.batch.len - box.offset,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    int e = errno;
+    pthread_mutex_lock(&box.lock);
+    box.sending = false;
+    if (n > 0) {
+        box.offset += (size_t)n;
+        box.sent += (uint64_t)n;
+    } else if (n < 0 && e != EINTR) {
+        want_room(true);
+    }
+}
+
+/* Where it waits, a position that is on its way sends it; where somebody sends, he does. */
 static void send_soon(void)
 {
-    size_t unsent = box.batch.len - box.sent;
-    if (!box.full && (unsent >= GATHER || box.end - unsent - box.written < RECORD_STEP))
-        send_batch();
+    while (!box.sending && !box.full && box.sent < box.end &&
+           (box.end - box.sent >= GATHER || box.sent - box.written < RECORD_STEP))
+        send_once();
 }
 
 static int put(struct outbox *o, uint64_t container, enum record_kind kind, const void *data,
@@ -75,13 +86,17 @@ static int put(struct outbox *o, uint64_t container, enum record_kind kind, cons
 {
     struct record r = {
         .container = container, .wall_ns = clock_wall_ns(), .len = (uint32_t)len, .kind = kind};
-    if (buffer_reserve(&box.batch, sizeof r + len) < 0)
+    if (buffer_reserve(&box.gathered, sizeof r + len) < 0)
         return -ENOMEM;
-    buffer_append(&box.batch, &r, sizeof r);
-    buffer_append(&box.batch, data, len);
+    buffer_append(&box.gathered, &r, sizeof r);
+    buffer_append(&box.gathered, data, len);
     box.end += sizeof r + len;
-    o->end = box.end;
-    send_soon();
+    uint8_t bit = (uint8_t)(1U << kind);
+    bool line_ends = len && ((const char *)data)[len - 1] == '\n';
+    if (kind != RECORD_END)
+        o->unended = (uint8_t)(line_ends ? o->unended & ~bit : o->unended | bit);
+    if (kind != RECORD_END || o->unended) /* else all of it is there without its end */
+        o->end = box.end;
     return 0;
 }
 
@@ -89,12 +104,13 @@ static int put(struct outbox *o, uint64_t container, enum record_kind kind, cons
 static size_t room_of(struct outbox *o)
 {
     enum { HALF = OUTBOX_AHEAD / 2 };
-    if (box.end - box.written > OUTBOX_MAX) {
-        o->waits_for = box.end - OUTBOX_MAX / 2;
-        return 0;
-    }
     if (o->end <= box.written)
         o->half = 0;
+    uint64_t most = o->half < OUTBOX_LITTLE && o->half_end <= box.written ? OUTBOX_MAX : OUTBOX_BUSY;
+    if (box.end - box.written > most) {
+        o->waits_for = box.end - most / 2;
+        return 0;
+    }
     if (o->half >= HALF) {
         if (o->half_end > box.written) {
             o->waits_for = o->half_end;
@@ -120,6 +136,7 @@ ssize_t outbox_write(struct outbox *o, uint64_t container, enum record_kind kind
         o->half += (uint32_t)len;
         r = (ssize_t)len;
     }
+    send_soon();
     pthread_mutex_unlock(&box.lock);
     return r;
 }
@@ -129,6 +146,7 @@ void outbox_force(struct outbox *o, uint64_t container, enum record_kind kind, c
 {
     pthread_mutex_lock(&box.lock);
     put(o, container, kind, data, len < RECORD_MAX ? len : RECORD_MAX);
+    send_soon();
     pthread_mutex_unlock(&box.lock);
 }
 
@@ -144,6 +162,7 @@ void outbox_end(struct outbox *o, uint64_t container)
     list_remove(&o->link);
     if (o->end)
         put(o, container, RECORD_END, NULL, 0);
+    send_soon();
     pthread_mutex_unlock(&box.lock);
 }
 
@@ -160,8 +179,12 @@ void outbox_drain(void)
     int64_t until = clock_mono_ns() + DRAIN_MS * NSEC_PER_MSEC;
     struct pollfd p = {.fd = box.watch.fd, .events = POLLOUT};
     pthread_mutex_lock(&box.lock);
-    for (send_batch(); box.batch.len && clock_mono_ns() < until; send_batch())
-        poll(&p, 1, DRAIN_MS / 10);
+    while (box.sent < box.end && clock_mono_ns() < until) {
+        if (box.full)
+            poll(&p, 1, DRAIN_MS / 10);
+        box.full = false;
+        send_once();
+    }
     pthread_mutex_unlock(&box.lock);
 }
 
@@ -215,8 +238,7 @@ static void take_positions(const uint8_t *bytes, size_t len)
             box.partial_len = 0;
         }
     }
-    if (!box.full)
-        send_batch();
+    send_soon();
     pthread_mutex_unlock(&box.lock);
 }
 
@@ -225,7 +247,8 @@ static void ready(struct sched_watch *w, uint32_t events)
     uint8_t bytes[512];
     if (events & EPOLLOUT) {
         pthread_mutex_lock(&box.lock);
-        send_batch();
+        want_room(false);
+        send_soon();
         pthread_mutex_unlock(&box.lock);
     }
     if (!(events & ~(uint32_t)EPOLLOUT))
