@@ -140,7 +140,7 @@ static void disturbing(void)
     autofree char *wanted = sum_of("calm");
     container_remove("calm");
     unsigned pauses = 0;
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 5 || (pauses <= 50 && round < 100); round++) {
         begin("storm", "sum", BUSY(""));
         struct process *p = sandboxer_find_process(pods.sandboxer, "storm", "");
         for (; !p->exited_ns; pauses++) {
