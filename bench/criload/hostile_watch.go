@@ -166,7 +166,7 @@ func (h *hostile) killWorker(e *engine) (k workerKill) {
 		return
 	}
 	var ended map[string]string
-	for last := begin; time.Since(last) < time.Second && time.Since(begin) < time.Minute; time.Sleep(20 * time.Millisecond) {
+	for last := begin; (len(ended) == 0 || time.Since(last) < time.Second) && time.Since(begin) < time.Minute; time.Sleep(20 * time.Millisecond) {
 		left := running(e)
 		gone := maps.Clone(before)
 		maps.DeleteFunc(gone, func(pod, _ string) bool { return left[pod] != "" })

@@ -161,6 +161,7 @@ int hold_apart(struct worker_options *worker, struct files_options *files,
         descriptors.rlim_cur = descriptors.rlim_max;
         setrlimit(RLIMIT_NOFILE, &descriptors);
     }
+    setpgid(0, 0); /* the terminal's signals are the supervisor's */
     pid_t pid = confine_fork(confine, &err);
     if (pid < 0)
         diag_error("%s", err.message);

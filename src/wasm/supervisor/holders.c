@@ -285,7 +285,8 @@ static int listen_at(struct wasm *w, const char *name, int *ret, struct error *e
     return 0;
 }
 
-/* The process outlives us: a session of its own, and no pipe to us. */
+/* The process outlives us: no pipe to us; it makes itself a process group of its own. The session stays ours: sessions compete for the
+ * cores as wholes (sched(7), autogroup), and what is urgent in one would wait for what is not in another. */
 static int spawn(struct wasm *w, const struct holder *h, int listening, int files,
                  struct error *err)
 {
@@ -314,7 +315,6 @@ static int spawn(struct wasm *w, const struct holder *h, int listening, int file
     uv_process_options_t options = {.file = w->options.worker,
                                     .args = args,
                                     .env = program_environment(),
-                                    .flags = UV_PROCESS_DETACHED,
                                     .exit_cb = worker_exited,
                                     .stdio = stdio,
                                     .stdio_count = 5};

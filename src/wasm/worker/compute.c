@@ -14,11 +14,10 @@
 
 /* SPARE: how many turns may be stuck before one has to end. SLOW_TURNS: how many in a row must end in time before a guest that
  * was stuck is as the others again. */
-enum { SPARE = 16, SLOW_TURNS = 16, SLOW_NICE = 5, IDLE_TICKS = 25 };
-/* Of the kernel's: who computes is preferred to who does so without end. */
-#define USUAL_SLICE_NS (1 * NSEC_PER_MSEC)
-#define STUCK_SLICE_NS (100 * NSEC_PER_MSEC)
-#define SLICE_NS       (SCHED_SLICE_MS * NSEC_PER_MSEC)
+enum { SPARE = 16, SLOW_TURNS = 16, STEP_BACK = 5, IDLE_TICKS = 25 };
+/* The kernel's, of threads that compute. */
+#define LONG_SLICE_NS (1 * NSEC_PER_MSEC)
+#define SLICE_NS      (SCHED_SLICE_MS * NSEC_PER_MSEC)
 /* The turn of a quick thread: longer, and the kernel would let it wait in the middle. */
 #define QUICK_NS    (NSEC_PER_MSEC * 3 / 10)
 #define STUCK_NS    (8 * NSEC_PER_MSEC)
@@ -35,6 +34,12 @@ static int64_t clock_ns(clockid_t clock)
 void compute_interrupt(void)
 {
     runtime_tick();
+}
+
+void compute_step_back(pid_t thread)
+{
+    linux_set_slice(thread, LONG_SLICE_NS);
+    setpriority(PRIO_PROCESS, (id_t)thread, sched.nice + STEP_BACK);
 }
 
 /* Work for threads */
@@ -97,16 +102,20 @@ static struct compute *worse_than(const struct guest *g)
 
 void compute_offer(const struct guest *g, bool woken)
 {
+    bool brief = !share_is_long(g);
     if (g->slow) {
         wake(COMPUTE_SLOW);
         return;
     }
+    if (brief &&
+        (!woken || wake(COMPUTE_QUICK))) /* not woken: who has just run it looks for the next */
+        return;
     if (wanted(sched.awake[COMPUTE_USUAL] + 1)) {
         wake(COMPUTE_USUAL);
         return;
     }
     struct compute *worst = woken ? worse_than(g) : NULL;
-    if (!worst || wake(COMPUTE_QUICK))
+    if (!worst)
         return;
     atomic_store(&worst->guest->yield, true);
     compute_interrupt();
@@ -114,10 +123,20 @@ void compute_offer(const struct guest *g, bool woken)
 
 /* Turns */
 
+/* Whether a quick thread is to take who comes next. */
+static bool quick_is_wanted(void)
+{
+    const struct fair_item *i = fair_first(&sched.fair);
+    const struct guest *g = i ? container_of(i, struct guest, fair) : NULL;
+    return g && !share_is_long(g);
+}
+
 static struct guest *next(struct compute *self)
 {
     int64_t now = clock_mono_ns();
     for (;;) {
+        if (self->role == COMPUTE_QUICK && !quick_is_wanted())
+            return NULL;
         struct fair_item *i = fair_take(self->role == COMPUTE_SLOW ? &sched.slow : &sched.fair);
         if (!i)
             return NULL;
@@ -146,7 +165,6 @@ static void begin_turn(struct compute *self, struct guest *g)
         self->reserved = fair_quota_reserve(&g->group->fair.quota, self->reserved);
     self->began = clock_mono_ns();
     self->until = self->began + (self->role == COMPUTE_QUICK ? QUICK_NS : self->reserved);
-    self->cpu_began = clock_ns(self->clock);
     if (!sched.running++)
         pthread_cond_signal(&sched.computing);
     sched.turns++;
@@ -156,6 +174,7 @@ static void charge(struct compute *self, struct guest *g, int64_t ns)
 {
     struct sched_group *group = g->group;
     atomic_fetch_add(&g->cpu_ns, (uint64_t)ns);
+    share_ran(g, ns);
     if (self->role == COMPUTE_SLOW)
         fair_charge(&sched.slow, &g->fair, NULL, ns);
     else
@@ -166,9 +185,11 @@ static void charge(struct compute *self, struct guest *g, int64_t ns)
         fair_quota_charge(&group->fair.quota, self->reserved, ns);
 }
 
-static void end_turn(struct compute *self, struct guest *g)
+/* cpu: by the thread's clock. */
+static void end_turn(struct compute *self, struct guest *g, int64_t cpu)
 {
-    int64_t ns = clock_ns(self->clock) - self->cpu_began;
+    int64_t ns = cpu - self->cpu_began;
+    self->cpu_began = cpu;
     charge(self, g, ns);
     if (ns > SLOW_CPU_NS)
         g->slow = SLOW_TURNS;
@@ -178,10 +199,7 @@ static void end_turn(struct compute *self, struct guest *g)
         guest_limit(g, GUEST_LIMIT_CPU);
     self->guest = NULL;
     sched.running--;
-    if (self->stuck) {
-        sched.stuck--;
-        linux_set_slice(self->tid, USUAL_SLICE_NS);
-    }
+    sched.stuck -= self->stuck;
     self->stuck = false;
 }
 
@@ -190,9 +208,16 @@ static void run_one(struct compute *self, struct guest *g)
     begin_turn(self, g);
     sched_unlock();
     enum guest_turn turn = guest_run(g, self->until);
-    pthread_mutex_lock(&sched.lock);
-    end_turn(self, g);
+    int64_t cpu = clock_ns(self->clock);
+    sched_lock();
+    end_turn(self, g, cpu);
     sched_turn_ended(g, turn);
+}
+
+static void wait_to_be_awake(struct compute *self)
+{
+    while (!self->awake)
+        sched_wait(&self->wake);
 }
 
 static void idle(struct compute *self)
@@ -200,21 +225,19 @@ static void idle(struct compute *self)
     sched.awake[self->role]--;
     self->awake = false;
     list_append(sched.idle[self->role].next, &self->idle);
-    while (!self->awake)
-        sched_wait(&self->wake);
+    wait_to_be_awake(self);
 }
 
 static void set_up(struct compute *self)
 {
-    static const int64_t slices[] = {[COMPUTE_USUAL] = USUAL_SLICE_NS,
-                                     [COMPUTE_QUICK] = SCHED_BRIEF_NS,
-                                     [COMPUTE_SLOW] = STUCK_SLICE_NS};
     self->clock = CLOCK_THREAD_CPUTIME_ID;
     pthread_getcpuclockid(pthread_self(), &self->clock);
+    self->cpu_began = clock_ns(self->clock);
     self->tid = gettid();
-    linux_set_slice(self->tid, (uint64_t)slices[self->role]);
-    if (self->role == COMPUTE_SLOW)
-        setpriority(PRIO_PROCESS, (id_t)self->tid, SLOW_NICE);
+    if (self->role == COMPUTE_QUICK)
+        linux_set_slice(self->tid, SCHED_BRIEF_NS);
+    else
+        compute_step_back(self->tid);
 }
 
 /* As many usual threads compute as there are cores, and one more for each that is stuck. */
@@ -224,15 +247,16 @@ static void *compute(void *arg)
     static const char *const names[] = {[COMPUTE_USUAL] = "compute",
                                         [COMPUTE_QUICK] = "compute-quick",
                                         [COMPUTE_SLOW] = "compute-slow"};
-    pthread_setname_np(pthread_self(), names[self->role]);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     set_up(self);
+    pthread_setname_np(pthread_self(), names[self->role]);
+    wait_to_be_awake(self);
     for (;;) {
         bool goes_on = self->role != COMPUTE_USUAL || wanted(sched.awake[COMPUTE_USUAL]);
         struct guest *g = goes_on ? next(self) : NULL;
         if (g)
             run_one(self, g);
-        if (!g || self->role == COMPUTE_QUICK)
+        else
             idle(self);
     }
     return NULL;
@@ -257,7 +281,6 @@ static void look_for_stuck(struct compute *t, int64_t now)
         return;
     t->stuck = true;
     sched.stuck++;
-    linux_set_slice(t->tid, STUCK_SLICE_NS);
     wake(COMPUTE_USUAL);
 }
 
@@ -290,7 +313,7 @@ static void *tick(void *arg)
     unsigned idle_ticks = 0;
     for (;;) {
         int64_t at;
-        pthread_mutex_lock(&sched.lock);
+        sched_lock();
         idle_ticks = sched.running || seen != sched.turns ? 0 : idle_ticks + 1;
         while (!sched.running && idle_ticks > IDLE_TICKS)
             sched_wait(&sched.computing);
@@ -308,6 +331,7 @@ static void *tick(void *arg)
 
 int compute_init(struct error *err)
 {
+    sched.nice = getpriority(PRIO_PROCESS, 0);
     sched.thread_count = 3 * sched.cores + SPARE;
     sched.threads = calloc(sched.thread_count, sizeof *sched.threads);
     if (!sched.threads)
@@ -323,6 +347,8 @@ int compute_init(struct error *err)
                   : i < 2 * sched.cores ? COMPUTE_QUICK
                                         : COMPUTE_USUAL;
         list_append(&sched.idle[t->role], &t->idle);
+        if (t->role == COMPUTE_QUICK) /* a thread begins with the nice value of who starts it */
+            r = start(t, err);
     }
     return r;
 }

@@ -177,7 +177,7 @@ static void run(struct busy *t, struct guest *g)
     interrupt_begin(&t->target);
     enum guest_turn turn = guest_run(g, INT64_MAX);
     interrupt_end();
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     charge(t);
     t->guest = NULL;
     t->goes_on = false;
@@ -213,9 +213,10 @@ static bool rest(struct busy *t)
 static void *compute(void *arg)
 {
     struct busy *t = arg;
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     pthread_getcpuclockid(pthread_self(), &t->clock);
     t->tid = gettid();
+    compute_step_back(t->tid);
     do
         for (struct guest *g; (g = take(t));)
             run(t, g);

@@ -38,11 +38,22 @@ void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, boo
         put(f, &group->item, woken);
 }
 
+static struct fair_item *first(const struct fair *f)
+{
+    return f->items.count ? container_of(f->items.entries[0].at, struct fair_item, at) : NULL;
+}
+
+struct fair_item *fair_first(const struct fair *f)
+{
+    struct fair_item *i = first(f);
+    return i && i->is_group ? first(&container_of(i, struct fair_group, item)->guests) : i;
+}
+
 static struct fair_item *take(struct fair *f)
 {
-    if (!f->items.count)
+    struct fair_item *i = first(f);
+    if (!i)
         return NULL;
-    struct fair_item *i = container_of(f->items.entries[0].at, struct fair_item, at);
     heap_remove(&f->items, &i->at);
     if (i->virtual - f->virtual > 0)
         f->virtual = i->virtual;

@@ -46,6 +46,8 @@ void fair_item_init(struct fair_item *i, uint32_t weight);
 
 /* group: NULL for none. woken: it waited, and did not only lose its turn. */
 void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, bool woken);
+/* What fair_take() would give. */
+struct fair_item *fair_first(const struct fair *f);
 /* The next one, taken out; NULL where there is none that may run. */
 struct fair_item *fair_take(struct fair *f);
 /* Takes i out. Harmless where it is in no queue. */

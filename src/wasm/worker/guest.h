@@ -51,6 +51,8 @@ struct guest {
     _Atomic uint8_t kill;    /* the signal that ends it; 0 for none */
     _Atomic bool new_limits; /* the store has others yet */
     uint32_t exit_status;
+    uint32_t
+        burst; /* ns of CPU time since it waited, which a wait of four times as long takes back */
     struct sched_timer timer; /* while it is PARKED or THROTTLED */
     struct fair_item fair;
     struct sched_group *group;     /* NULL for none */

@@ -20,7 +20,7 @@ static void rest_one(struct guest *g)
     g->due = false;
     sched_unlock();
     hibernate_guest(g);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     if (atomic_load(&g->kill)) {
         sched_stop_waiting(g);
         sched_finish(g, atomic_load(&g->kill));
@@ -39,7 +39,7 @@ void *sched_rest(void *arg)
     runtime_drop_library_pages(); /* of the compiler, which the trial has used */
     if (!works)
         return NULL;
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     for (;;) {
         struct guest *g = list_first(&sched.tired, struct guest, link);
         int64_t left = g ? g->parked_ns + REST_AFTER_NS - clock_mono_ns() : 0;
@@ -49,7 +49,7 @@ void *sched_rest(void *arg)
             left += GATHER_NS;
             sched_unlock();
             nanosleep(&(struct timespec){left / NSEC_PER_SEC, left % NSEC_PER_SEC}, NULL);
-            pthread_mutex_lock(&sched.lock);
+            sched_lock();
         } else {
             rest_one(g);
         }

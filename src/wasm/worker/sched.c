@@ -33,6 +33,11 @@ static void wake_control(void)
     sched.sleeps_until = 0;
 }
 
+void sched_lock(void)
+{
+    pthread_mutex_lock(&sched.lock);
+}
+
 void sched_unlock(void)
 {
     struct compute *threads[SCHED_WAKES];
@@ -56,7 +61,7 @@ void sched_wait(pthread_cond_t *condition)
         return;
     }
     sched_unlock();
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
 }
 
 void sched_timer_set(struct sched_timer *t, int64_t due)
@@ -167,6 +172,7 @@ void sched_stop_waiting(struct guest *g)
 static void wait_ended(struct guest *g)
 {
     sched_stop_waiting(g);
+    share_waited(g);
     if (g->state == GUEST_RESTING)
         g->due = true;
     else
@@ -175,7 +181,7 @@ static void wait_ended(struct guest *g)
 
 void sched_wake(struct guest *g)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     if (g->state == GUEST_PARKED || g->state == GUEST_RESTING)
         wait_ended(g);
     else
@@ -186,7 +192,7 @@ void sched_wake(struct guest *g)
 static void guest_ready(struct sched_watch *w, uint32_t events)
 {
     (void)events;
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     struct guest *g = w->guest;
     /* an earlier event of the same fetch may have woken it already */
     if (g && (g->state == GUEST_PARKED || g->state == GUEST_RESTING))
@@ -235,7 +241,7 @@ void sched_finish(struct guest *g, int signal)
 {
     sched_unlock();
     guest_end(g, signal);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     sched_end_later(g);
 }
 
@@ -309,7 +315,7 @@ void sched_watch_remove(struct sched_watch *w)
 
 void sched_free_later(void *p)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     free_later(p);
     sched_unlock();
 }
@@ -351,7 +357,7 @@ static void fire(struct sched_timer *t)
     case TIMER_GUEST:
         g = container_of(t, struct guest, timer);
         if (g->state == GUEST_THROTTLED)
-            sched_make_ready(g, false);
+            sched_make_ready(g, true);
         else
             wait_ended(g);
         break;
@@ -376,7 +382,7 @@ static void fire_timers(int64_t now)
 static void tell_ended(void)
 {
     struct list ended = LIST_INIT(ended);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     for (struct guest *g; (g = list_first(&sched.ended, struct guest, link));) {
         list_remove(&g->link);
         list_append(&ended, &g->link);
@@ -391,7 +397,7 @@ static void tell_ended(void)
 void sched_turn(int64_t max_ns)
 {
     struct epoll_event events[EVENTS];
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     int64_t now = clock_mono_ns();
     fire_timers(now);
     int64_t until = now + max_ns;
@@ -404,7 +410,7 @@ void sched_turn(int64_t max_ns)
     struct timespec left = {.tv_sec = (until - now) / NSEC_PER_SEC,
                             .tv_nsec = (until - now) % NSEC_PER_SEC};
     int n = epoll_pwait2(sched.epoll, events, EVENTS, &left, NULL);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     sched.sleeps_until = 0;
     sched_unlock();
     for (int i = 0; i < n; i++) {
@@ -412,7 +418,7 @@ void sched_turn(int64_t max_ns)
         w->ready(w, events[i].events);
     }
     tell_ended();
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     for (size_t i = 0; i < sched.garbage_count; i++)
         free(sched.garbage[i]);
     sched.garbage_count = 0;
@@ -421,7 +427,7 @@ void sched_turn(int64_t max_ns)
 
 void sched_start(struct guest *g)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     if (g->control && g->control->wall_limit)
         sched_timer_set(&g->control->wall, clock_mono_ns() + g->control->wall_limit);
     sched_make_ready(g, true);
@@ -430,13 +436,13 @@ void sched_start(struct guest *g)
 
 bool sched_kill(struct guest *g, int signal)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     bool ours = seize(g, signal);
     sched_unlock();
     if (!ours)
         return false;
     guest_end(g, signal);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     g->state = GUEST_ENDED;
     sched_unlock();
     return true;
@@ -444,7 +450,7 @@ bool sched_kill(struct guest *g, int signal)
 
 void sched_pause(struct guest *g, enum sched_hold hold, bool on)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     *(hold == SCHED_PAUSED ? &g->paused : &g->stopped) = on;
     bool held = g->paused || g->stopped;
     if (held && g->state == GUEST_QUEUED) {
@@ -467,7 +473,7 @@ void sched_pause(struct guest *g, enum sched_hold hold, bool on)
 
 uint64_t sched_cpu_ns(struct guest *g)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     uint64_t ns = atomic_load(&g->cpu_ns);
     if (g->state == GUEST_RUNNING)
         ns += (uint64_t)compute_spent(g);
@@ -477,7 +483,7 @@ uint64_t sched_cpu_ns(struct guest *g)
 
 bool sched_with(struct guest *g, void (*fn)(struct guest *g, void *arg), void *arg)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     bool ours = g->state != GUEST_RUNNING;
     if (ours)
         fn(g, arg);

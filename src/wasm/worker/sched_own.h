@@ -47,7 +47,7 @@ struct compute { /* a compute thread */
     struct guest *guest;  /* whose turn it is; NULL */
     int64_t began, until; /* of the turn */
     int64_t reserved;     /* of quotas */
-    int64_t cpu_began;    /* of the thread's own clock */
+    int64_t cpu_began;    /* of the thread's own clock: when its last turn ended */
     clockid_t clock;
     pid_t tid;
 };
@@ -70,6 +70,7 @@ extern struct sched {
     struct compute *wakes[SCHED_WAKES]; /* to be woken by who gives the lock back */
     unsigned wake_count;
     bool wakes_control;
+    int nice;             /* what the process began with */
     int64_t sleeps_until; /* the control thread; 0 while awake */
     int epoll;
     struct sched_watch wake;
@@ -79,6 +80,7 @@ extern struct sched {
 } sched;
 
 /* sched.c */
+void sched_lock(void);
 /* Gives the lock back, and wakes only then: whoever wakes another is often preempted by it, and on a machine under load waits long
  * for its core, which nobody must do with the lock. */
 void sched_unlock(void);
@@ -96,8 +98,18 @@ void sched_hold_group(struct sched_group *group, int64_t until);
 /* Ends one that the caller holds, without the lock while it does so. */
 void sched_finish(struct guest *g, int signal);
 
+/* share.c */
+/* g used ns. */
+void share_ran(struct guest *g, int64_t ns);
+/* g's wait is over. */
+void share_waited(struct guest *g);
+/* Whether it computes for long: whoever does not comes first, in this worker and in others. */
+bool share_is_long(const struct guest *g);
+
 /* compute.c */
 int compute_init(struct error *err);
+/* A thread that computes for long has the core when those have it not that wake for little. Any thread; without the lock. */
+void compute_step_back(pid_t thread);
 /* g has come into a queue: somebody takes it soon. */
 void compute_offer(const struct guest *g, bool woken);
 /* Ends all turns that are asked to, or due. Any thread. */

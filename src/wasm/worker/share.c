@@ -10,6 +10,25 @@
 /* What the kernel has for CFS: 100 ms where a period is not said. */
 enum { PERIOD_US = 100000 };
 
+#define BURST_NS ((int64_t)SCHED_SLICE_MS * NSEC_PER_MSEC)
+
+void share_ran(struct guest *g, int64_t ns)
+{
+    int64_t burst = g->burst + ns;
+    g->burst = (uint32_t)(burst < 2 * BURST_NS ? burst : 2 * BURST_NS);
+}
+
+void share_waited(struct guest *g)
+{
+    int64_t back = (clock_mono_ns() - g->parked_ns) / 4;
+    g->burst = back < g->burst ? g->burst - (uint32_t)back : 0;
+}
+
+bool share_is_long(const struct guest *g)
+{
+    return g->burst >= BURST_NS;
+}
+
 static uint32_t weight_of(uint64_t shares)
 {
     if (shares < FAIR_WEIGHT_MIN)
@@ -60,7 +79,7 @@ static void unref(struct sched_group *group)
 
 void sched_group_free(struct sched_group *group)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     unref(group);
     sched_unlock();
 }
@@ -82,7 +101,7 @@ int sched_join(struct guest *g, struct sched_group *group, const struct wire_cpu
         set_quota(&g->control->quota, cpu);
     }
     fair_item_init(&g->fair, cpu->shares ? weight_of(cpu->shares) : FAIR_WEIGHT);
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     g->group = group;
     if (group)
         group->users++;
@@ -104,7 +123,7 @@ int sched_limit(struct guest *g, uint64_t cpu_ns, int64_t wall_ns)
 int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu)
 {
     int r = 0;
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     if (cpu->shares)
         g->fair.weight = weight_of(cpu->shares) & INT32_MAX;
     if (says_quota(cpu) && !control_of(g))
@@ -113,7 +132,7 @@ int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu)
         set_quota(&g->control->quota, cpu);
     if (g->state == GUEST_THROTTLED) {
         sched_stop_waiting(g);
-        sched_make_ready(g, false);
+        sched_make_ready(g, true);
     }
     sched_unlock();
     return r;
@@ -121,7 +140,7 @@ int sched_set_cpu(struct guest *g, const struct wire_cpu *cpu)
 
 void sched_leave(struct guest *g)
 {
-    pthread_mutex_lock(&sched.lock);
+    sched_lock();
     if (g->control)
         heap_remove(&sched.timers, &g->control->wall.at);
     unref(take_ptr(&g->group));
