@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads that run guests, and the ticker. */
+/* The threads that run guests. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -14,21 +14,17 @@
 
 /* SPARE: how many turns may be stuck before one has to end. SLOW_TURNS: how many in a row must end in time before a guest that
  * was stuck is as the others again. */
-enum { SPARE = 16, SLOW_TURNS = 16, STEP_BACK = 5, IDLE_TICKS = 25 };
+enum { SPARE = 16, SLOW_TURNS = 16, STEP_BACK = 5 };
 /* The kernel's, of threads that compute. */
 #define LONG_SLICE_NS (1 * NSEC_PER_MSEC)
-#define SLICE_NS      (SCHED_SLICE_MS * NSEC_PER_MSEC)
 /* The turn of a quick thread: longer, and the kernel would let it wait in the middle. */
-#define QUICK_NS    (NSEC_PER_MSEC * 3 / 10)
-#define STUCK_NS    (8 * NSEC_PER_MSEC)
-#define BLOCKED_NS  (100 * NSEC_PER_MSEC) /* in the kernel: a disk */
-#define SLOW_CPU_NS (3 * SLICE_NS)
+#define QUICK_NS (NSEC_PER_MSEC * 3 / 10)
 
-static int64_t clock_ns(clockid_t clock)
+int64_t compute_clock(const struct compute *t)
 {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+    struct timespec now;
+    clock_gettime(t->clock, &now);
+    return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
 void compute_interrupt(void)
@@ -54,7 +50,7 @@ static int start(struct compute *t, struct error *err)
     return r;
 }
 
-static bool wake(enum compute_role role)
+bool compute_wake(enum compute_role role)
 {
     struct compute *t = list_first(&sched.idle[role], struct compute, idle);
     struct error err = {0};
@@ -104,14 +100,15 @@ void compute_offer(const struct guest *g, bool woken)
 {
     bool brief = !share_is_long(g);
     if (g->slow) {
-        wake(COMPUTE_SLOW);
+        compute_wake(COMPUTE_SLOW);
         return;
     }
     if (brief &&
-        (!woken || wake(COMPUTE_QUICK))) /* not woken: who has just run it looks for the next */
+        (!woken ||
+         compute_wake(COMPUTE_QUICK))) /* not woken: who has just run it looks for the next */
         return;
     if (wanted(sched.awake[COMPUTE_USUAL] + 1)) {
-        wake(COMPUTE_USUAL);
+        compute_wake(COMPUTE_USUAL);
         return;
     }
     struct compute *worst = woken ? worse_than(g) : NULL;
@@ -160,7 +157,8 @@ static void begin_turn(struct compute *self, struct guest *g)
     g->state = GUEST_RUNNING;
     atomic_store(&g->yield, atomic_load(&g->kill) != 0);
     self->guest = g;
-    self->reserved = g->control ? fair_quota_reserve(&g->control->quota, SLICE_NS) : SLICE_NS;
+    self->reserved =
+        g->control ? fair_quota_reserve(&g->control->quota, SCHED_SLICE_NS) : SCHED_SLICE_NS;
     if (g->group)
         self->reserved = fair_quota_reserve(&g->group->fair.quota, self->reserved);
     self->began = clock_mono_ns();
@@ -191,7 +189,7 @@ static void end_turn(struct compute *self, struct guest *g, int64_t cpu)
     int64_t ns = cpu - self->cpu_began;
     self->cpu_began = cpu;
     charge(self, g, ns);
-    if (ns > SLOW_CPU_NS)
+    if (ns > SCHED_SLOW_NS)
         g->slow = SLOW_TURNS;
     else if (g->slow)
         g->slow--;
@@ -208,7 +206,7 @@ static void run_one(struct compute *self, struct guest *g)
     begin_turn(self, g);
     sched_unlock();
     enum guest_turn turn = guest_run(g, self->until);
-    int64_t cpu = clock_ns(self->clock);
+    int64_t cpu = compute_clock(self);
     sched_lock();
     end_turn(self, g, cpu);
     sched_turn_ended(g, turn);
@@ -232,7 +230,7 @@ static void set_up(struct compute *self)
 {
     self->clock = CLOCK_THREAD_CPUTIME_ID;
     pthread_getcpuclockid(pthread_self(), &self->clock);
-    self->cpu_began = clock_ns(self->clock);
+    self->cpu_began = compute_clock(self);
     self->tid = gettid();
     if (self->role == COMPUTE_QUICK)
         linux_set_slice(self->tid, SCHED_BRIEF_NS);
@@ -266,67 +264,8 @@ int64_t compute_spent(const struct guest *g)
 {
     for (unsigned i = 0; i < sched.thread_count; i++)
         if (sched.threads[i].guest == g)
-            return clock_ns(sched.threads[i].clock) - sched.threads[i].cpu_began;
+            return compute_clock(&sched.threads[i]) - sched.threads[i].cpu_began;
     return busy_spent(g);
-}
-
-/* Ticker */
-
-static void look_for_stuck(struct compute *t, int64_t now)
-{
-    if (t->role != COMPUTE_USUAL || t->stuck || now - t->until < STUCK_NS)
-        return;
-    /* one that waits for its core is not stuck */
-    if (clock_ns(t->clock) - t->cpu_began < SLOW_CPU_NS && now - t->until < BLOCKED_NS)
-        return;
-    t->stuck = true;
-    sched.stuck++;
-    wake(COMPUTE_USUAL);
-}
-
-/* Whether a turn is over; *ret_next: when to look again. */
-static bool look_at_turns(int64_t *ret_next)
-{
-    int64_t now = clock_mono_ns();
-    bool due = false;
-    *ret_next = now + SLICE_NS;
-    for (unsigned i = 0; i < sched.thread_count; i++) {
-        struct compute *t = &sched.threads[i];
-        if (!t->guest)
-            continue;
-        if (t->until <= now) {
-            due = true;
-            look_for_stuck(t, now);
-        } else if (t->until < *ret_next) {
-            *ret_next = t->until;
-        }
-    }
-    return due;
-}
-
-static void *tick(void *arg)
-{
-    (void)arg;
-    uint64_t seen = 0;
-    pthread_setname_np(pthread_self(), "tick");
-    linux_set_slice(0, SCHED_BRIEF_NS);
-    unsigned idle_ticks = 0;
-    for (;;) {
-        int64_t at;
-        sched_lock();
-        idle_ticks = sched.running || seen != sched.turns ? 0 : idle_ticks + 1;
-        while (!sched.running && idle_ticks > IDLE_TICKS)
-            sched_wait(&sched.computing);
-        seen = sched.turns;
-        bool due = look_at_turns(&at);
-        busy_tick();
-        sched_unlock();
-        if (due)
-            compute_interrupt();
-        struct timespec t = {at / NSEC_PER_SEC, at % NSEC_PER_SEC};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
-    }
-    return NULL;
 }
 
 int compute_init(struct error *err)
@@ -338,7 +277,7 @@ int compute_init(struct error *err)
         return fail(err, ENOMEM, "set up the scheduler");
     for (int role = 0; role < COMPUTE_ROLES; role++)
         list_init(&sched.idle[role]);
-    int r = sched_start_thread(tick, NULL, err);
+    int r = sched_start_thread(sched_tick, NULL, err);
     for (unsigned i = 0; !r && i < sched.thread_count; i++) {
         struct compute *t = &sched.threads[i];
         pthread_cond_init(&t->wake, NULL);

@@ -7,8 +7,13 @@
  * thread, in sched_turn(), and by who has done what they wait for, in sched_wake().
  *
  * A thread whose turn does not end (a bulk memory operation) keeps nobody waiting: one of the spare threads goes on in its
- * place, and the guest's next turns are on slow threads, of which there are as many as cores. A guest that has just woken while
- * all compute gets a short turn on a quick thread, beside them: one that has slept is preferred by the kernel.
+ * place, and the guest's next turns are on slow threads, of which there are as many as cores.
+ *
+ * Who wakes for little comes first, in this worker and in all others beside it. A guest that has not computed for long has short turns
+ * on quick threads; one that has, for a slice more than a quarter of the time that it waited, has its turns on usual threads, of a
+ * higher nice value, as the slow ones and the busy guests' are. Nice values and slices count among threads of one scheduling group of the
+ * kernel's, which is why workers are in one session. A thread may be preempted at any time, so none holds a lock while it wakes another
+ * or makes a system call that takes long.
  *
  * A guest's states, and what leads from one to another:
  *

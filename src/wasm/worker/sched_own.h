@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the scheduler's files: sched.c has the states and the control thread, compute.c the threads that run guests, rest.c the one
- * that hibernates them. All of struct sched is the lock's, and functions are called with the lock held, unless they say otherwise. */
+/* Between the scheduler's files: sched.c has the lock and the control thread, states.c what becomes of guests, share.c what they may
+ * have, compute.c the threads that run them, ticker.c the one that ends their turns, rest.c the one that hibernates them. All of struct
+ * sched is the lock's, and functions are called with the lock held, unless they say otherwise. */
 #pragma once
 
 #include <pthread.h>
@@ -14,6 +15,9 @@
 
 /* The kernel's slice for the threads that have little to do and must do it soon. */
 #define SCHED_BRIEF_NS (NSEC_PER_MSEC / 10)
+#define SCHED_SLICE_NS (SCHED_SLICE_MS * NSEC_PER_MSEC)
+/* CPU time of a turn that does not end. */
+#define SCHED_SLOW_NS (3 * SCHED_SLICE_NS)
 
 enum sched_timer_kind { TIMER_GUEST, TIMER_WALL, TIMER_GROUP };
 
@@ -33,7 +37,7 @@ struct sched_control {
 
 enum compute_role {
     COMPUTE_USUAL,
-    COMPUTE_QUICK, /* one turn at a time, for who has just woken: beside the usual ones, which the kernel may let wait */
+    COMPUTE_QUICK, /* short turns, for who does not compute for long: beside the usual ones, which the kernel lets wait for them */
     COMPUTE_SLOW,  /* for guests whose turns do not end */
     COMPUTE_ROLES,
 };
@@ -86,15 +90,26 @@ void sched_lock(void);
 void sched_unlock(void);
 /* pthread_cond_wait() that has done the same; it may return for nothing. */
 void sched_wait(pthread_cond_t *condition);
+void sched_wake_control(void);
 void sched_timer_set(struct sched_timer *t, int64_t due);
+/* sched_free_later() with the lock. */
+void sched_drop(void *p);
+int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err);
+
+/* states.c */
 /* Where it goes from RUNNING. */
 void sched_turn_ended(struct guest *g, enum guest_turn turn);
 /* woken: it waited for something else than its turn. */
 void sched_make_ready(struct guest *g, bool woken);
 /* Its waits are over. */
 void sched_stop_waiting(struct guest *g);
+/* What it waited for has come. */
+void sched_wait_ended(struct guest *g);
 void sched_end_later(struct guest *g);
 void sched_hold_group(struct sched_group *group, int64_t until);
+void sched_release_group(struct sched_group *group);
+/* Takes it from where it waits, to end it by signal: true where the caller is to end it, false where another thread holds it and will. */
+bool sched_seize(struct guest *g, int signal);
 /* Ends one that the caller holds, without the lock while it does so. */
 void sched_finish(struct guest *g, int signal);
 
@@ -110,6 +125,10 @@ bool share_is_long(const struct guest *g);
 int compute_init(struct error *err);
 /* A thread that computes for long has the core when those have it not that wake for little. Any thread; without the lock. */
 void compute_step_back(pid_t thread);
+/* CPU time of the thread. */
+int64_t compute_clock(const struct compute *t);
+/* One more thread of this role goes on; false where all do. */
+bool compute_wake(enum compute_role role);
 /* g has come into a queue: somebody takes it soon. */
 void compute_offer(const struct guest *g, bool woken);
 /* Ends all turns that are asked to, or due. Any thread. */
@@ -129,7 +148,6 @@ int64_t busy_spent(const struct guest *g);
 /* Every few ms while any runs. */
 void busy_tick(void);
 
-/* rest.c */
+/* ticker.c, rest.c: without the lock */
+void *sched_tick(void *arg);
 void *sched_rest(void *arg);
-
-int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err);
