@@ -126,7 +126,12 @@ static void ending(void)
 {
     begin("spins", ARGS("/guest.wasm", "spin"), "dense");
     container_expect_log("spins", "spinning");
-    co_sleep(100 * NSEC_PER_MSEC); /* the worker knows that it is written */
+    autofree char *other =
+        NULL; /* when its end is known, the worker knows that all before it is written */
+    container_run(&(struct container_spec){.pod = "pod",
+                                           .id = "ends",
+                                           .args = ARGS("/guest.wasm", "lines", "1")},
+                  &other);
     pid_t files = files_process();
     assert_int_equal(kill(files, SIGSTOP), 0);
     int64_t before = clock_mono_ns();

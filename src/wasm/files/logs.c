@@ -19,7 +19,8 @@ enum { OPEN_MAX = 256, READ_SIZE = 256 << 10, STEP_BACK = 5 };
 
 static struct {
     pthread_mutex_t lock;
-    pthread_mutex_t turn; /* of who waits for the lock: else who writes would have it again each time */
+    pthread_mutex_t
+        turn; /* of who waits for the lock: else who writes would have it again each time */
     struct list open;
     unsigned open_count;
 } logs = {.lock = PTHREAD_MUTEX_INITIALIZER,

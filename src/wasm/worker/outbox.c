@@ -106,7 +106,8 @@ static size_t room_of(struct outbox *o)
     enum { HALF = OUTBOX_AHEAD / 2 };
     if (o->end <= box.written)
         o->half = 0;
-    uint64_t most = o->half < OUTBOX_LITTLE && o->half_end <= box.written ? OUTBOX_MAX : OUTBOX_BUSY;
+    uint64_t most =
+        o->half < OUTBOX_LITTLE && o->half_end <= box.written ? OUTBOX_MAX : OUTBOX_BUSY;
     if (box.end - box.written > most) {
         o->waits_for = box.end - most / 2;
         return 0;

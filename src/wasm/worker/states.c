@@ -211,7 +211,6 @@ bool sched_seize(struct guest *g, int signal)
     return true;
 }
 
-
 void sched_start(struct guest *g)
 {
     sched_lock();
