@@ -5,14 +5,14 @@
  * Model. A pod runs in the sandboxer that its handler names and holds containers. The engine's own
  * description of a pod and of a container is CRI's message (api/cri.proto's PodSandboxConfig and
  * ContainerConfig); the Docker API is translated into them. Records live in memory (small) and in
- * SQLite (state.db, WAL, synchronous=NORMAL: survives kill -9; schema version in user_version).
+ * the store (engine/store.h), which survives kill -9.
  * What happened is learned from sandboxers through struct peer_observer; at start, the snapshot is
  * compared with the records: exits that happened meanwhile are found, what is half-made is removed.
  *
  * A change is written to the store before the sandboxer is told of the new thing, so that no crash
  * leaves something running that nobody knows; but a pod that leaves nothing outside a sandboxer
  * which tells of all that it holds is written once it runs: what a snapshot names and no record
- * does is ended. Writes of many coroutines are grouped into one transaction.
+ * does is ended.
  *
  * Everything is for the loop's thread; functions marked [parks] are for coroutines. Operations on
  * one pod queue behind each other; stop, kill and status do not wait for a start under way longer
@@ -83,7 +83,7 @@ struct engine_handler {    /* what a runtime handler names */
 };
 
 struct engine_options {
-    const char *data_root;      /* state.db, containers' upper directories */
+    const char *data_root;      /* state.db and .log, containers' upper directories */
     const char *exec_root;      /* FIFOs, bundles */
     struct image_store *images; /* borrowed */
     const struct engine_handler *handlers;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What pods and containers have in the file system:
  *
- *     DATA/state.db
+ *     DATA/state.{db,log}
  *     DATA/containers/ID/{upper,work}           a container's writable layer (not for wasm: made at
  * the first write) DATA/empty                                a lower directory without anything
  *     EXEC/pods/ID/{hostname,hosts,resolv.conf} mounted into a Linux pod's containers

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's store: DATA/state.db, SQLite in WAL with synchronous=NORMAL, which survives kill -9.
- * It is read at open only; the records in memory are what the engine works with. Changes of many
- * coroutines are written by one writer on the pool, in the order of their asking, all that is
- * waiting in one transaction. */
+/* The engine's store: DATA/state.db, SQLite in WAL with synchronous=NORMAL, and before it a journal, DATA/state.log
+ * (engine/journal.h). Both survive kill -9. It is read at open only; the records in memory are what the engine works with. A
+ * change is committed when it is in the journal, which takes no time; a writer on the pool puts what has gathered there for some
+ * milliseconds into state.db, in the order of its asking, in one transaction. Where the disk refuses that, it refuses what is
+ * asked from then on. */
 #pragma once
 
 #include <stddef.h>
@@ -12,7 +13,7 @@
 struct error;
 struct store;
 
-enum { STORE_SCHEMA = 1 };
+enum { STORE_SCHEMA = 2 };
 
 enum pod_phase { POD_PHASE_CREATING, POD_PHASE_READY, POD_PHASE_NOT_READY, POD_PHASE_REMOVING };
 enum container_phase {
@@ -71,12 +72,12 @@ struct store_reader {
     void *arg;
 };
 
-/* Blocks: for the pool. -EBUSY where another engine has it open, -ENOTSUP where a newer Warren
+/* Blocks: for the pool. path ends in ".db". -EBUSY where another engine has it open, -ENOTSUP where a newer Warren
  * wrote it. */
 int store_open(struct store **ret, const char *path, const struct store_reader *reader,
                struct error *err);
-/* [parks] Writes change and returns when it is committed. What it points to must stay until then.
- */
+/* [parks] Returns when change is committed: at once, but where the writer has fallen behind or the disk refuses. What it points to
+ * must stay until then. */
 int store_commit(struct store *s, const struct store_change *change, struct error *err);
 /* Writes change some time soon, before whatever is asked later; tries again where the disk refuses
  * it. For STORE_POD_SET and STORE_CONTAINER_SET: message is copied, reason is not. */

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "engine/engine.h"
 #include "engine/files.h"
+#include "engine/store.h"
 #include "fake_image.h"
 #include "fake_peer.h"
 #include "loop/loop.h"
@@ -378,17 +379,20 @@ static void limit_files(rlim_t bytes)
 
 static void full(void)
 {
-    char p[65], c[65], refused_pod[65];
+    char p[65], c[65], last[65], refused_pod[65];
     ok(run_pod("a", "wasm", p, err));
     ok(create(p, "c", "x", c, err));
     ok(engine_container_start(t.engine, c, err));
-    co_sleep(20 * NSEC_PER_MSEC);
+    co_sleep(50 * NSEC_PER_MSEC);
     limit_files(1);
+    /* the journal still takes what comes before the disk is found to be full */
+    ok(create(p, "last", "x", last, err));
+    co_sleep(50 * NSEC_PER_MSEC);
     refused(run_pod("b", "wasm", refused_pod, err), -EIO, "write the engine's state");
     refused(create(p, "d", "x", refused_pod, err), -EIO, "write the engine's state");
     assert_int_equal(engine_pod_count(t.engine), 1);
     assert_int_equal(world_count(&t.wasm), 2);
-    assert_int_equal(t.images.pin_count, 1);
+    assert_int_equal(t.images.pin_count, 2);
     world_exit(&t.wasm, world_process(&t.wasm, c, ""), 5);
     co_sleep(50 * NSEC_PER_MSEC);
     assert_int_equal(container(c)->exit_code, 5);
@@ -401,6 +405,7 @@ static void full(void)
     reopen();
     assert_int_equal(container(c)->state, CONTAINER_EXITED);
     assert_int_equal(container(c)->exit_code, 5);
+    assert_int_equal(container(last)->state, CONTAINER_CREATED);
     ok(engine_pod_remove(t.engine, p, err));
     ok(engine_pod_remove(t.engine, refused_pod, err));
 }
@@ -443,6 +448,67 @@ static void a_stop_does_not_wait_for_another_containers_slow_start(void **state)
 {
     (void)state;
     in_engine(slow);
+}
+
+struct rows {
+    int pods, containers;
+    size_t config_len;
+};
+
+static int see_pod(void *arg, const struct pod_row *row, struct error *err)
+{
+    struct rows *rows = arg;
+    (void)row, (void)err;
+    rows->pods++;
+    return 0;
+}
+
+static int see_container(void *arg, const struct container_row *row, struct error *err)
+{
+    struct rows *rows = arg;
+    (void)err;
+    assert_int_equal(row->phase, CONTAINER_PHASE_CREATED);
+    rows->containers++;
+    rows->config_len += row->config_len;
+    return 0;
+}
+
+/* What another engine would find if this one were killed now. */
+static struct rows rows_now(void)
+{
+    char command[256], path[96];
+    struct rows rows = {0};
+    struct store *store;
+    struct store_reader reader = {see_pod, see_container, &rows};
+    snprintf(command, sizeof command, "mkdir %s/now && cp %s/state.* %s/now", t.dir, t.dir, t.dir);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/now/state.db", t.dir);
+    ok(store_open(&store, path, &reader, err));
+    store_abandon(store);
+    return rows;
+}
+
+static void killed(void)
+{
+    char p[65], c[65];
+    enum { LARGE = 300000 };
+    autofree char *large = malloc(LARGE + 1);
+    memset(large, 'x', LARGE);
+    large[LARGE] = 0;
+    ok(run_pod("a", "wasm", p, err));
+    ok(create(p, "large", large, c, err));
+    ok(create(p, "small", "x", c, err));
+    struct rows rows = rows_now();
+    assert_int_equal(rows.pods, 1);
+    assert_int_equal(rows.containers, 2);
+    assert_true(rows.config_len > LARGE);
+    ok(engine_pod_remove(t.engine, p, err));
+}
+
+static void what_was_answered_survives_a_kill_at_once(void **state)
+{
+    (void)state;
+    in_engine(killed);
 }
 
 static void newer(void)
@@ -492,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_command_in_a_container_gives_its_output_and_code),
         cmocka_unit_test(a_full_disk_refuses_what_is_new_and_forgets_no_exit),
         cmocka_unit_test(a_stop_does_not_wait_for_another_containers_slow_start),
+        cmocka_unit_test(what_was_answered_survives_a_kill_at_once),
         cmocka_unit_test(a_newer_schema_is_refused_and_left_alone),
         cmocka_unit_test(a_log_path_stays_below_its_directory),
     };

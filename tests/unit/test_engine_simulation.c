@@ -194,11 +194,12 @@ static void call_run(void)
     name[3] = (char)('0' + key);
     metadata.name = name;
     config.metadata = &metadata;
-    bool taken = false;
-    for (int i = 0; i < t.pod_count; i++)
-        taken |= t.pods[i].key == key && !t.pods[i].removal_asked;
+    int before = t.pod_count;
     struct error err = {0};
     int r = engine_pod_run(t.engine, &config, dice(2) ? "wasm" : "", id, &err);
+    bool taken = false; /* from before to after */
+    for (int i = 0; i < before; i++)
+        taken |= t.pods[i].key == key && !t.pods[i].removal_asked;
     expect("run", name, r, &err);
     tell("    is %.8s", id);
     if (r == 0 && taken)
