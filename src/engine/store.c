@@ -11,7 +11,7 @@
 #include "loop/loop.h"
 
 /* How long changes gather before they are written in one transaction: the journal has them meanwhile. */
-enum { RETRY_NS = 1000000000, GATHER_NS = 10000000 };
+enum { RETRY_NS = 1000000000, GATHER_NS = 25000000 };
 /* What nobody waits for and the journal has no room for. */
 struct late {
     struct list link;
