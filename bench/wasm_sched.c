@@ -15,53 +15,22 @@
 
 #include "base/base.h"
 #include "linux/slice.h"
-#include "sandbox/server.h"
-#include "wasm/supervisor/supervisor.h"
-#include "wasm/wasm.h"
+#include "wasm_lab.h"
 
 static struct {
-    char dir[64];
-    struct wasm *wasm;
-    struct sandboxer *sandboxer;
     unsigned serial;
     int count, spinners; /* spinners -1: as above */
 } bench;
 
-static void die(const struct error *err)
-{
-    fprintf(stderr, "bench-wasm-sched: %s\n", err->message);
-    exit(1);
-}
-
 /* Creates and starts a container that does job (a JSON list's items after the module); *ret_id is its id. */
 static void start(const char *job, const char *resources, char ret_id[16])
 {
-    struct error err = {0};
-    pid_t pid;
     snprintf(ret_id, 16, "c%u", bench.serial++);
-    autofree char *spec =
-        str_format("{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",\"args\":"
-                   "[\"/guest.wasm\",%s]},\"annotations\":{\"warren.wasm/"
-                   "profile\":\"dense\"},\"linux\":{\"resources\":{%s}}}",
-                   job, resources);
-    autofree char *lower = str_format("lowerdir=%s/rootfs", bench.dir);
-    autofree char *log = str_format("log+cri://%s/logs/%s", bench.dir, ret_id);
-    char *options[] = {lower, NULL};
-    struct mount_request rootfs = {.type = (char *)"overlay", .options = options};
-    struct process_request request = {.id = ret_id,
-                                      .exec_id = "",
-                                      .sandbox_id = "pod",
-                                      .stdin_ = "",
-                                      .stdout_ = log,
-                                      .stderr_ = log,
-                                      .bundle = "",
-                                      .spec = spec,
-                                      .spec_len = strlen(spec),
-                                      .rootfs = &rootfs,
-                                      .rootfs_count = 1};
-    if (process_create(bench.sandboxer, &request, &pid, &err) < 0 ||
-        process_start(bench.sandboxer, ret_id, "", &pid, &err) < 0)
-        die(&err);
+    autofree char *process = str_format("\"args\":[\"/guest.wasm\",%s]", job);
+    autofree char *more = str_format(",\"annotations\":{\"warren.wasm/profile\":\"dense\"},"
+                                     "\"linux\":{\"resources\":{%s}}",
+                                     resources);
+    lab_start("pod", ret_id, process, more);
 }
 
 /* How long its end took, ns. */
@@ -70,13 +39,13 @@ static int64_t end(const char *id)
     struct error err = {0};
     struct process *p;
     int64_t before = clock_mono_ns();
-    if (process_kill(bench.sandboxer, id, "", SIGKILL, false, &err) < 0 ||
-        process_wait(bench.sandboxer, id, "", NULL, &p, &err) < 0)
-        die(&err);
+    if (process_kill(lab.sandboxer, id, "", SIGKILL, false, &err) < 0 ||
+        process_wait(lab.sandboxer, id, "", NULL, &p, &err) < 0)
+        lab_die(&err);
     int64_t took = clock_mono_ns() - before;
     process_unref(p);
-    if (process_delete(bench.sandboxer, id, "", NULL, &err) < 0)
-        die(&err);
+    if (process_delete(lab.sandboxer, id, "", NULL, &err) < 0)
+        lab_die(&err);
     return took;
 }
 
@@ -111,7 +80,7 @@ static void kills(const char *what, const char *job, int64_t life_ns, unsigned s
 
 static char *output(const char *id)
 {
-    autofree char *path = str_format("%s/logs/%s", bench.dir, id);
+    autofree char *path = str_format("%s/logs/%s", lab.dir, id);
     auto(buffer) struct buffer file = {0};
     file_read(AT_FDCWD, path, 1 << 24, &file, NULL);
     buffer_puts(&file, "");
@@ -128,15 +97,15 @@ static void wakes(unsigned spinners)
     int64_t ns[WAKES];
     int n = 0;
     start("\"late\",\"10\",\"300\"", "", id);
-    if (process_wait(bench.sandboxer, id, "", NULL, &p, &err) < 0)
-        die(&err);
+    if (process_wait(lab.sandboxer, id, "", NULL, &p, &err) < 0)
+        lab_die(&err);
     process_unref(p);
     autofree char *text = output(id);
     for (char *at = text; n < WAKES && (at = strstr(at, "late ")); at += 5)
         ns[n++] = strtoll(at + 5, NULL, 10);
     if (n)
         tell("late after a timer", spinners, ns, n);
-    process_delete(bench.sandboxer, id, "", NULL, &err);
+    process_delete(lab.sandboxer, id, "", NULL, &err);
 }
 
 static void beside_spinners(unsigned count)
@@ -158,8 +127,8 @@ static uint64_t cpu_ns(const char *id)
 {
     struct error err = {0};
     struct process_stats stats;
-    if (process_get_stats(bench.sandboxer, id, &stats, &err) < 0)
-        die(&err);
+    if (process_get_stats(lab.sandboxer, id, &stats, &err) < 0)
+        lab_die(&err);
     return stats.cpu_ns;
 }
 
@@ -211,11 +180,8 @@ static void all(void *arg)
 {
     (void)arg;
     struct error err = {0};
-    struct sandbox_request pod = {.id = "pod", .netns_path = ""};
-    if (wasm_technique.recover(bench.wasm, bench.sandboxer, &err) < 0 ||
-        sandboxer_create(bench.sandboxer, &pod, &err) < 0 ||
-        sandboxer_start(bench.sandboxer, "pod", NULL, &err) < 0)
-        die(&err);
+    lab_recover();
+    lab_start_pod("pod");
     char id[16];
     start("\"sleep\",\"3600000\"", "", id); /* compiles */
     end(id);
@@ -231,35 +197,9 @@ static void all(void *arg)
         quota(50, 10, 0);
         shares();
     }
-    if (sandboxer_shutdown(bench.sandboxer, "pod", &err) < 0)
-        die(&err);
+    if (sandboxer_shutdown(lab.sandboxer, "pod", &err) < 0)
+        lab_die(&err);
     loop_stop();
-}
-
-static void prepare(const char *module)
-{
-    static const char *const dirs[] = {"rootfs", "logs"};
-    struct error err = {0};
-    auto(buffer) struct buffer b = {0};
-    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-        autofree char *d = str_format("%s/%s", bench.dir, dirs[i]);
-        if (dir_make(AT_FDCWD, d, 0755, &err) < 0)
-            die(&err);
-    }
-    autofree char *to = str_format("%s/rootfs/guest.wasm", bench.dir);
-    if (file_read(AT_FDCWD, module, 1 << 28, &b, &err) < 0 ||
-        file_replace(AT_FDCWD, to, b.data, b.len, 0755, false, &err) < 0)
-        die(&err);
-    autofree char *self = realpath("/proc/self/exe", NULL);
-    *strrchr(self, '/') = 0;
-    autofree char *worker = str_format("%s/../src/cmd/warren-wasm-worker/warren-wasm-worker", self);
-    struct wasm_options options = {.dir = bench.dir,
-                                   .worker = worker,
-                                   .pods_per_worker = WASM_PODS_PER_WORKER,
-                                   .memory_limit = WASM_MEMORY_LIMIT};
-    if (wasm_new(&bench.wasm, &options, &err) < 0 ||
-        sandboxer_new(&bench.sandboxer, &wasm_technique, bench.wasm, "none", &err) < 0)
-        die(&err);
 }
 
 int main(int argc, char **argv)
@@ -273,14 +213,9 @@ int main(int argc, char **argv)
     bench.count = (int)count;
     bench.spinners = (int)spinners;
     linux_set_slice(0, NSEC_PER_MSEC / 10);
-    strcpy(bench.dir, "/tmp/warren-wasm-sched.XXXXXX");
-    if (!mkdtemp(bench.dir))
-        return 1;
-    prepare(argv[1]);
+    lab_open(argv[1], "guest.wasm");
     co_start(all, NULL);
     loop_run();
-    sandboxer_free(bench.sandboxer);
-    wasm_free(bench.wasm);
-    dir_remove(AT_FDCWD, bench.dir, NULL);
+    lab_close();
     return 0;
 }
