@@ -83,8 +83,8 @@ void lab_start(const char *pod, const char *id, const char *process, const char 
 {
     struct error err = {0};
     pid_t pid;
-    autofree char *spec = str_format(
-        "{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",%s}%s}", process, more);
+    autofree char *spec =
+        str_format("{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",%s}%s}", process, more);
     autofree char *lower = str_format("lowerdir=%s/rootfs", lab.dir);
     autofree char *upper = str_format("upperdir=%s/up/%s", lab.dir, id);
     autofree char *log = str_format("log+cri://%s/logs/%s", lab.dir, id);

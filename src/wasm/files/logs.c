@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
@@ -14,7 +13,7 @@
 #include "wasm/files/rest.h"
 #include "wasm/files/table.h"
 
-enum { OPEN_MAX = 256, READ_SIZE = 256 << 10, STEP_BACK = 5 };
+enum { OPEN_MAX = 256, READ_SIZE = 256 << 10 };
 #define LOG_REST_NS NSEC_PER_SEC
 
 static struct {
@@ -225,8 +224,6 @@ int logs_run(int records, struct error *err)
     bool ended;
     if (!data)
         return fail(err, ENOMEM, "write logs");
-    /* of this thread: guests that write without end are not to keep those from the cores that wake for little */
-    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + STEP_BACK);
     for (;;) {
         ssize_t n = receive(records, data + len, READ_SIZE - len);
         if (n <= 0)
