@@ -5,7 +5,10 @@
  * A connection begins with the byte 0 (else it is one of attach, whose token is text). A frame is the length of what follows (4
  * bytes), a type, a tag (4 bytes) and fields: numbers as 8 bytes, strings and bytes as a length of 4 and their bytes and a NUL,
  * lists as a count of 4 and their strings. Little endian, as both are. Each request but one of tag 0 is answered by one REPLY with its
- * tag: code, message, and what the request asks for. Descriptors come with the first byte of the frame that they belong to. */
+ * tag: code, message, and what the request asks for. Descriptors come with the first byte of the frame that they belong to.
+ *
+ * With HELLO comes a socket that wakes nobody: the worker reads it before it serves a frame of the connection, and when that has ended.
+ * It carries SANDBOX_ADD of tag 0, for which a worker that sleeps need not be woken. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,12 +17,12 @@
 
 #include "base/buffer.h"
 
-enum { WIRE_VERSION = 5, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+enum { WIRE_VERSION = 6, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
 
 enum wire_type {
     /* requests */
     WIRE_HELLO =
-        1, /* version; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
+        1, /* version, with the socket; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
     WIRE_SANDBOX_ADD,    /* id, record, cpu */
     WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
     WIRE_CREATE, /* see wire_create.h. -ENOKEY: has not its module. -EUSERS: no more busy ones */

@@ -267,6 +267,39 @@ static void after_the_supervisors_death_all_is_found_again(void **state)
     pods_run(recovering);
 }
 
+/* Their worker is not woken for each of them. */
+static void recovering_empty_pods(void)
+{
+    enum { PODS = 150 };
+    char id[16];
+    autofree char *out = NULL;
+    for (int i = 0; i < PODS; i++) {
+        snprintf(id, sizeof id, "empty-%d", i);
+        pod_start(id, "default");
+    }
+    pods_restart();
+    for (int i = 0; i < PODS; i++) {
+        snprintf(id, sizeof id, "empty-%d", i);
+        assert_non_null(sandboxer_find_sandbox(pods.sandboxer, id));
+    }
+    pod_start("new", "default");
+    const struct container_spec c = {
+        .pod = "new", .id = "in-new", .args = ARGS("/guest.wasm", "echo", "here")};
+    assert_int_equal(container_run(&c, &out), 0);
+    assert_string_equal(out, "stdout F [here]\n");
+    pod_remove("new");
+    for (int i = 0; i < PODS; i++) {
+        snprintf(id, sizeof id, "empty-%d", i);
+        pod_remove(id);
+    }
+}
+
+static void after_the_supervisors_death_pods_without_containers_are_found_again(void **state)
+{
+    (void)state;
+    pods_run(recovering_empty_pods);
+}
+
 static void worker_killed(void)
 {
     pod_start("other", "other-namespace");
@@ -464,6 +497,7 @@ int main(void)
         cmocka_unit_test(what_a_container_asks_for_chooses_its_profile),
         cmocka_unit_test(a_paused_container_prints_nothing_until_it_is_resumed),
         cmocka_unit_test(after_the_supervisors_death_all_is_found_again),
+        cmocka_unit_test(after_the_supervisors_death_pods_without_containers_are_found_again),
         cmocka_unit_test(a_killed_worker_takes_only_its_own_pods),
         cmocka_unit_test(a_thousand_containers_need_no_descriptor_at_rest),
     };

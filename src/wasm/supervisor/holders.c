@@ -248,10 +248,12 @@ static int say_hello(struct holder *h, struct error *err)
     uint32_t tag = link_tag(h->connection);
     struct wire_writer w = wire_begin(&frame, WIRE_HELLO, tag);
     wire_put_number(&w, WIRE_VERSION);
-    int r = wire_end(&w);
+    int quiet, r = wire_end(&w);
     if (r < 0)
         return fail(err, r, "greet a worker");
-    r = link_call(h->connection, tag, &frame, &reply, err);
+    r = link_make_quiet(h->connection, &quiet, err);
+    if (!r)
+        r = link_call_fds(h->connection, tag, &frame, &quiet, 1, &reply, err);
     if (r < 0)
         return r;
     char *key = strdup(wire_text(&reply.reader));

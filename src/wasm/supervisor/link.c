@@ -9,7 +9,11 @@
 
 #include "base/base.h"
 
-enum { READ_SIZE = 256 << 10 };
+enum {
+    READ_SIZE = 256 << 10,
+    QUIET_FRAME_MAX = 4 << 10, /* the kernel takes so little whole or not at all */
+    QUIET_MAX = 64,            /* frames: then the worker is to read them */
+};
 
 struct pending {
     struct list link;
@@ -41,6 +45,8 @@ struct link {
     int received;           /* a descriptor whose frame is not whole yet; -1 */
     struct co_queue empty;  /* woken when all of out is with the kernel */
     struct list pending;
+    int quiet;        /* -1: none */
+    unsigned quietly; /* frames since the worker was woken last */
     struct link_handler handler;
 };
 
@@ -59,6 +65,7 @@ static void unref(struct link *l)
         return;
     list_each(a, &l->attached, link) attached_free(a);
     close_fd(&l->received);
+    close_fd(&l->quiet);
     buffer_done(&l->in);
     buffer_done(&l->out);
     free(l);
@@ -241,7 +248,7 @@ int link_new(struct link **ret, int fd, const struct link_handler *handler, stru
     l->refs = 2;
     l->handler = *handler;
     co_mutex_init(&l->asking);
-    l->received = -1;
+    l->received = l->quiet = -1;
     list_init(&l->attached);
     list_init(&l->pending);
     co_queue_init(&l->empty);
@@ -268,6 +275,7 @@ void link_tell(struct link *l, const struct buffer *frame)
 {
     if (l->dead)
         return;
+    l->quietly = 0;
     if (buffer_append(&l->out, frame->data, frame->len) < 0)
         die(l);
     else
@@ -283,6 +291,28 @@ int link_post(struct link *l, const struct buffer *frame, struct error *err)
     bool dead = l->dead;
     unref(l);
     return dead ? fail_plain(err, ENOTCONN, "the worker has ended") : 0;
+}
+
+int link_make_quiet(struct link *l, int *ret_fd, struct error *err)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return fail(err, errno, "make a worker's quiet socket");
+    close_fd(&l->quiet);
+    l->quiet = fds[0];
+    *ret_fd = fds[1];
+    return 0;
+}
+
+int link_post_quietly(struct link *l, const struct buffer *frame, struct error *err)
+{
+    if (!l->dead && l->quietly < QUIET_MAX && frame->len <= QUIET_FRAME_MAX &&
+        send(l->quiet, frame->data, frame->len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+            (ssize_t)frame->len) {
+        l->quietly++;
+        return 0;
+    }
+    return link_post(l, frame, err);
 }
 
 void link_reply_done(struct link_reply *r)

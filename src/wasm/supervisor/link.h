@@ -50,5 +50,9 @@ int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, cons
 /* Sends a request of tag 0, which is not answered, and parks until the kernel has all of it: the worker gets it whatever becomes of
  * us. -ENOTCONN. */
 int link_post(struct link *l, const struct buffer *frame, struct error *err);
+/* A socket for the worker that does not wake it, for link_post_quietly(). */
+int link_make_quiet(struct link *l, int *ret_fd, struct error *err);
+/* As link_post(), but a worker that sleeps does so until the next frame: the kernel has it until then. */
+int link_post_quietly(struct link *l, const struct buffer *frame, struct error *err);
 /* Sends and waits for nothing. */
 void link_tell(struct link *l, const struct buffer *frame);

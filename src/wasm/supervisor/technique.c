@@ -123,7 +123,8 @@ static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *recor
     wire_put_bytes(&w, record->data, record->len);
     wire_put_cpu(&w, &cpu);
     r = wire_end(&w);
-    r = r < 0 ? fail(err, r, "start the pod") : link_post(pod->holder->connection, &frame, err);
+    r = r < 0 ? fail(err, r, "start the pod")
+              : link_post_quietly(pod->holder->connection, &frame, err);
     if (r < 0)
         holder_leave(pod);
     return r;

@@ -46,9 +46,13 @@ static void *copy(const void *data, size_t len)
     return p ? memcpy(p, data, len) : NULL;
 }
 
-int held_add_pod(const char *id, const void *record, size_t len, const struct wire_cpu *cpu,
-                 struct error *err)
+int held_add_pod(struct wire_reader *r, struct error *err)
 {
+    size_t len;
+    struct wire_cpu cpu;
+    const char *id = wire_text(r), *record = wire_bytes(r, &len);
+    if (wire_get_cpu(r, &cpu) < 0)
+        return fail_plain(err, EPROTO, "a malformed request");
     struct held_pod *pod = calloc(1, sizeof *pod);
     if (!pod)
         return fail(err, ENOMEM, "hold pod '%s'", id);
@@ -56,14 +60,14 @@ int held_add_pod(const char *id, const void *record, size_t len, const struct wi
     pod->id = strdup(id);
     pod->record = copy(record, len);
     pod->record_len = len;
-    bool grouped = cpu->shares || cpu->quota > 0;
+    bool grouped = cpu.shares || cpu.quota > 0;
     if (grouped)
-        pod->group = sched_group_new(cpu);
-    int r =
+        pod->group = sched_group_new(&cpu);
+    int e =
         pod->id && pod->record && !pod->group == !grouped ? map_add(&pods, pod->id, pod) : -ENOMEM;
-    if (r < 0) {
+    if (e < 0) {
         pod_free(pod);
-        return fail(err, r, "hold pod '%s'", id);
+        return fail(err, e, "hold pod '%s'", id);
     }
     return 0;
 }

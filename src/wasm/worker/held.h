@@ -29,8 +29,8 @@ struct held {
     bool removed; /* goes as soon as it has ended */
 };
 
-int held_add_pod(const char *id, const void *record, size_t len, const struct wire_cpu *cpu,
-                 struct error *err);
+/* A SANDBOX_ADD request. */
+int held_add_pod(struct wire_reader *r, struct error *err);
 /* With all that is in it; what runs is killed. */
 void held_remove_pod(const char *id);
 /* A CREATE request, which takes its descriptors, the first of *count in fds, out of there. */

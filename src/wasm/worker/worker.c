@@ -17,6 +17,7 @@
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
 #include "wasm/worker/module.h"
+#include "wasm/worker/quiet.h"
 #include "wasm/worker/resident.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
@@ -53,8 +54,10 @@ static struct {
 
 static void connection_close(struct connection *c)
 {
-    if (worker.supervisor == c)
+    if (worker.supervisor == c) {
+        quiet_end();
         worker.supervisor = NULL;
+    }
     sched_watch_remove(&c->watch);
     close_fd(&c->watch.fd);
     for (unsigned i = 0; i < c->received_count; i++)
@@ -88,6 +91,16 @@ static bool connection_flush(struct connection *c)
     if (events != c->watch.events)
         sched_watch_change(&c->watch, events);
     return true;
+}
+
+/* Takes the oldest descriptor that came; -1 where there is none. */
+static int take_received(struct connection *c)
+{
+    if (!c->received_count)
+        return -1;
+    int fd = c->received[0];
+    memmove(c->received, c->received + 1, --c->received_count * sizeof c->received[0]);
+    return fd;
 }
 
 /* What guests tell */
@@ -204,6 +217,7 @@ static void hello(struct connection *c, struct wire_reader *r)
     }
     if (worker.supervisor && worker.supervisor != c)
         connection_close(worker.supervisor);
+    quiet_begin(take_received(c));
     worker.supervisor = c;
     worker.supervisors++;
     worker.seen_supervisor = true;
@@ -237,16 +251,6 @@ static void stats(struct connection *c, uint32_t tag, struct held *h)
     wire_put_number(&w, (int64_t)h->guest.read_bytes);
     wire_put_number(&w, (int64_t)h->guest.written_bytes);
     wire_end(&w);
-}
-
-/* Takes the oldest descriptor that came; -1 where there is none. */
-static int take_received(struct connection *c)
-{
-    if (!c->received_count)
-        return -1;
-    int fd = c->received[0];
-    memmove(c->received, c->received + 1, --c->received_count * sizeof c->received[0]);
-    return fd;
 }
 
 struct module_asker {
@@ -356,14 +360,9 @@ static void serve(struct connection *c, struct wire_reader *r)
     case WIRE_HELLO:
         hello(c, r);
         return;
-    case WIRE_SANDBOX_ADD: {
-        size_t len;
-        const char *id = wire_text(r), *record = wire_bytes(r, &len);
-        struct wire_cpu cpu;
-        code = wire_get_cpu(r, &cpu) < 0 ? fail_plain(&err, EPROTO, "a malformed request")
-                                         : held_add_pod(id, record, len, &cpu, &err);
+    case WIRE_SANDBOX_ADD:
+        code = held_add_pod(r, &err);
         break;
-    }
     case WIRE_SANDBOX_REMOVE:
         held_remove_pod(wire_text(r));
         code = 0;
@@ -402,6 +401,7 @@ static bool serve_all(struct connection *c)
     size_t done = 0, len;
     struct wire_reader r;
     int found;
+    quiet_read();
     while ((found = wire_frame(c->in.data + done, c->in.len - done, &r, &len)) > 0) {
         serve(c, &r);
         done += len;
