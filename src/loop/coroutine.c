@@ -99,6 +99,7 @@ static void timer_closed(uv_handle_t *h)
 
 static void retire(struct co *co)
 {
+    list_remove(&co->ready); /* it may have been woken after its last park */
     if (loop.spare_count >= IDLE_MAX) {
         uv_close((uv_handle_t *)&co->timer, timer_closed);
         return;

@@ -96,6 +96,29 @@ static void short_life(void *arg)
         loop_stop();
 }
 
+static void wake_oneself(void *arg)
+{
+    (void)arg;
+    co_wake(co_self());
+}
+
+static void stop_after(void *arg)
+{
+    (void)arg;
+    co_sleep(NSEC_PER_MSEC);
+    loop_stop();
+}
+
+static void a_coroutine_that_was_woken_may_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        co_start(wake_oneself, NULL);
+        co_start(stop_after, NULL);
+        loop_run();
+    }
+}
+
 static void thousands_of_coroutines_come_and_go(void **state)
 {
     (void)state;
@@ -111,6 +134,7 @@ int main(void)
         cmocka_unit_test(a_mutex_serves_in_the_order_of_asking),
         cmocka_unit_test(the_pool_returns_value_and_error),
         cmocka_unit_test(a_descriptor_is_waited_for_with_a_deadline),
+        cmocka_unit_test(a_coroutine_that_was_woken_may_end),
         cmocka_unit_test(thousands_of_coroutines_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
