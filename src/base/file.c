@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,6 +62,26 @@ int fd_write_all(int fd, const void *data, size_t len)
         done += (size_t)n;
     }
     return 0;
+}
+
+size_t fd_received(const struct msghdr *m, int *fds, size_t room)
+{
+    size_t count = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c;
+         c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
+            if (count < room)
+                fds[count] = fd;
+            else
+                close(fd);
+            count++;
+        }
+    }
+    return count;
 }
 
 static int sync_parent(int dir, const char *path)

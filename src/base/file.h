@@ -33,6 +33,10 @@ int dir_remove(int dir, const char *path, struct error *err);
 /* Writes all of data, over short writes and EINTR. 0 or -errno. For blocking descriptors. */
 int fd_write_all(int fd, const void *data, size_t len);
 
+struct msghdr;
+/* The descriptors that came with m, which recvmsg(2) filled: the first room of them in fds, the others are closed. How many came. */
+size_t fd_received(const struct msghdr *m, int *fds, size_t room);
+
 /* Opens path below dir as if dir were "/": openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), so
  * that no symlink in an image leads out. flags get O_CLOEXEC. The descriptor or -errno. */
 int path_open_in_root(int dir, const char *path, int flags, mode_t mode);

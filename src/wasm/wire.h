@@ -17,12 +17,12 @@
 
 #include "base/buffer.h"
 
-enum { WIRE_VERSION = 6, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
+enum { WIRE_VERSION = 7, WIRE_FRAME_MAX = 16 << 20, WIRE_HEAD = 9 };
 
 enum wire_type {
     /* requests */
     WIRE_HELLO =
-        1, /* version, with the socket; before the REPLY comes an ITEM for each thing held. Reply: key, pid */
+        1, /* version, with the socket; before the REPLY comes an ITEM for each thing held. Reply: pid */
     WIRE_SANDBOX_ADD,    /* id, record, cpu */
     WIRE_SANDBOX_REMOVE, /* id; with all that is in it */
     WIRE_CREATE, /* see wire_create.h. -ENOKEY: has not its module. -EUSERS: no more busy ones */

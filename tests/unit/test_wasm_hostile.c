@@ -305,6 +305,49 @@ static void packets_that_are_none_are_refused(void **state)
     drop(c);
 }
 
+static size_t fds_of_files(void)
+{
+    autofree char *path = str_format("/proc/%d/fd", lab.pid);
+    size_t n = 0;
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* The room for one descriptor has room for two. */
+static void descriptors_that_are_not_asked_for_are_closed(void **state)
+{
+    (void)state;
+    auto(buffer) struct buffer packet = {0};
+    uint64_t c = add_usual();
+    struct files_request r = {.container = c, .op = FILES_STAT, .base = "", .path = "motd"};
+    assert_int_equal(files_put_request(&packet, &r), 0);
+    int fds[3] = {lab.records, lab.records, lab.records};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof fds)];
+    } control;
+    struct iovec v = {packet.data, packet.len};
+    size_t had = fds_of_files();
+    for (unsigned i = 0; i < 300; i++) {
+        size_t len = (1 + i % ARRAY_SIZE(fds)) * sizeof *fds;
+        control.align = (struct cmsghdr){CMSG_LEN(len), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.align), fds, len);
+        struct msghdr m = {.msg_iov = &v,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = CMSG_SPACE(len)};
+        assert_int_equal(sendmsg(lab.requests, &m, 0), packet.len);
+        receive();
+        assert_int_equal(answer.head.code, 0);
+    }
+    assert_true(fds_of_files() < had + 50);
+    drop(c);
+}
+
 static void a_large_directory_comes_in_pieces_and_each_name_once(void **state)
 {
     (void)state;
@@ -509,6 +552,7 @@ int main(void)
         cmocka_unit_test(devices_are_the_harmless_ones),
         cmocka_unit_test(a_container_is_known_or_not),
         cmocka_unit_test(packets_that_are_none_are_refused),
+        cmocka_unit_test(descriptors_that_are_not_asked_for_are_closed),
         cmocka_unit_test(a_large_directory_comes_in_pieces_and_each_name_once),
         cmocka_unit_test(what_was_taken_is_in_the_log_though_the_worker_is_gone),
         cmocka_unit_test(a_log_is_rotated_and_loses_nothing),

@@ -37,7 +37,7 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    struct worker_options worker = {.listen = -1, .key = ""};
+    struct worker_options worker = {.listen = -1};
     struct files_options files = {.listen = -1};
     struct confine confine = {0};
     bool compiles = false;
@@ -55,15 +55,13 @@ int main(int argc, char **argv)
                 return usage(2);
             files.listen = (int)n;
             break;
-        case 'k':
-            worker.key = optarg;
-            break;
         case 't':
             if (str_parse_int(optarg, 0, 1024, &n) < 0)
                 return usage(2);
             worker.threads = (unsigned)n;
             break;
-        case 'd': /* for who reads the list of processes: whose worker it is */
+        case 'k': /* for who reads the list of processes: whose worker it is, of which sandboxer */
+        case 'd':
             break;
         case 'c':
             compiles = true;

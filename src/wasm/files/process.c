@@ -113,7 +113,7 @@ static void became_busy(void)
     }
 }
 
-/* As recv(), with up to one descriptor; -1 where there is none. */
+/* As recv(), with up to one descriptor; -1 where there is none. More are closed: the room for one is room for two. */
 static ssize_t receive(void *packet, int *ret_fd)
 {
     struct iovec v = {packet, FILES_PACKET_MAX};
@@ -126,11 +126,9 @@ static ssize_t receive(void *packet, int *ret_fd)
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(process.requests, &m, MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
     *ret_fd = -1;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    if (n >= 0)
+        fd_received(&m, ret_fd, 1);
     return n;
 }
 

@@ -13,9 +13,12 @@
 
 #include "base/base.h"
 #include "cri.pb-c.h"
+#include "sandbox/server.h"
 #include "wasm/supervisor/supervisor.h"
 
 enum { IDLE_MS = 10000, BACKLOG = 128, EXIT_KILLED = 128 + SIGKILL };
+/* Of what a worker says it holds: a worker that was taken over would not end. */
+enum { HELLO_S = 60, HELLO_MAX = 1 << 30, KEY_MAX = 1024 };
 
 /* The holder */
 
@@ -88,12 +91,42 @@ static char *files_name_of(const struct holder *h)
     return str_format("%s.f", h->name);
 }
 
-static void remove_sockets(const struct holder *h)
+/* The file that says which tenant it is for: what the worker would say is not believed. */
+static char *key_name_of(const struct holder *h)
 {
-    autofree char *files = files_name_of(h);
+    return str_format("%s.k", h->name);
+}
+
+static int keep_key(const struct holder *h, struct error *err)
+{
+    autofree char *name = key_name_of(h);
+    return name ? file_replace(h->wasm->sockets, name, h->key, strlen(h->key), 0600, false, err)
+                : fail(err, ENOMEM, "start a worker");
+}
+
+static int recall_key(struct holder *h, struct error *err)
+{
+    auto(buffer) struct buffer key = {0};
+    autofree char *name = key_name_of(h);
+    int r = name ? file_read(h->wasm->sockets, name, KEY_MAX, &key, err)
+                 : fail(err, ENOMEM, "take a worker over");
+    if (r < 0)
+        return r;
+    free(h->key);
+    h->key = strdup(buffer_text(&key));
+    return h->key ? 0 : fail(err, ENOMEM, "take a worker over");
+}
+
+static void remove_names(const struct holder *h)
+{
+    autofree char *files = files_name_of(h), *key = key_name_of(h);
+    if (!*h->name)
+        return;
     unlinkat(h->wasm->sockets, h->name, 0);
-    if (files && *h->name)
+    if (files)
         unlinkat(h->wasm->sockets, files, 0);
+    if (key)
+        unlinkat(h->wasm->sockets, key, 0);
 }
 
 /* The worker is gone: what it held has ended. */
@@ -104,7 +137,7 @@ static void holder_died(void *arg)
         return;
     h->dead = true;
     list_remove(&h->link);
-    remove_sockets(h);
+    remove_names(h);
     if (!list_empty(&h->pods))
         diag_warning("worker %d of '%s' has ended with %u pods", h->pid, h->key, h->pod_count);
     int64_t now = clock_wall_ns();
@@ -122,7 +155,14 @@ static void holder_died(void *arg)
 
 /* What workers tell */
 
-static void tell_exit(struct wasm *w, struct wire_reader *r)
+/* A worker may be taken over: it speaks of the pods that are on it, and of no others. */
+static bool is_on(const struct sandbox *sb, const struct holder *h)
+{
+    const struct pod *pod = sb->technique;
+    return pod && pod->holder == h;
+}
+
+static void tell_exit(struct holder *h, struct wire_reader *r)
 {
     const char *id = wire_text(r);
     int64_t exited = wire_number(r);
@@ -131,21 +171,38 @@ static void tell_exit(struct wasm *w, struct wire_reader *r)
     const char *slash = strchr(id, '/'); /* an exec's is CONTAINER/EXEC */
     autofree char *container = slash ? strndup(id, (size_t)(slash - id)) : strdup(id);
     struct process *p = r->bad || !container ? NULL
-                                             : sandboxer_find_process(w->sandboxer, container,
+                                             : sandboxer_find_process(h->wasm->sandboxer, container,
                                                                       slash ? slash + 1 : "");
-    if (p)
+    if (p && is_on(p->sandbox, h))
         process_exited(p, status, exited, false, *message ? message : NULL);
+}
+
+static int adopt_sandbox(struct holder *h, const char *id, struct wire_reader *r,
+                         struct sandbox **ret, struct error *err)
+{
+    size_t len;
+    struct sandbox *sb = NULL;
+    const char *record = wire_bytes(r, &len);
+    int e = r->bad ? fail_plain(err, EPROTO, "it is malformed")
+                   : sandboxer_adopt_sandbox(h->wasm->sandboxer, record, len, SANDBOX_RUNNING, 0,
+                                             &sb, err);
+    if (e < 0)
+        return e;
+    if (!str_eq(id, sb->id)) {
+        table_drop_sandbox(sb);
+        return fail_plain(err, EINVAL, "its record is another one's");
+    }
+    *ret = sb;
+    return 0;
 }
 
 static void adopt_pod(struct holder *h, struct wire_reader *r)
 {
-    size_t len;
     struct error err = {0};
-    const char *id = wire_text(r), *record = wire_bytes(r, &len);
+    const char *id = wire_text(r);
     struct sandbox *sb = NULL;
-    struct pod *pod = r->bad ? NULL : calloc(1, sizeof *pod);
-    if (!pod || sandboxer_adopt_sandbox(h->wasm->sandboxer, record, len, SANDBOX_RUNNING, 0, &sb,
-                                        &err) < 0) {
+    struct pod *pod = calloc(1, sizeof *pod);
+    if (!pod || adopt_sandbox(h, id, r, &sb, &err) < 0) {
         diag_warning("worker %d holds pod '%.130s', which cannot be adopted: %s", h->pid, id,
                      err.message);
         free(pod);
@@ -174,7 +231,7 @@ static void adopt_container(struct holder *h, struct wire_reader *r)
     uint64_t number = (uint64_t)wire_number(r);
     struct sandbox *sb = r->bad ? NULL : sandboxer_find_sandbox(h->wasm->sandboxer, pod);
     struct process *p = NULL;
-    if (!sb)
+    if (!sb || !is_on(sb, h))
         return; /* said when its pod was not adopted */
     enum sandbox_state state = exited    ? SANDBOX_STOPPED
                                : paused  ? SANDBOX_PAUSED
@@ -192,11 +249,16 @@ static void adopt_container(struct holder *h, struct wire_reader *r)
 static void holder_told(void *arg, struct wire_reader *r)
 {
     struct holder *h = arg;
+    if (h->recovering && (h->told += r->left + WIRE_HEAD) > HELLO_MAX) {
+        diag_warning("worker '%s' tells more than a worker can hold", h->name);
+        link_cut(h->connection);
+        return;
+    }
     if (r->type == WIRE_EXITED)
-        tell_exit(h->wasm, r);
-    else if (r->type == WIRE_SANDBOX)
+        tell_exit(h, r);
+    else if (r->type == WIRE_SANDBOX && h->recovering)
         adopt_pod(h, r);
-    else if (r->type == WIRE_PROCESS)
+    else if (r->type == WIRE_PROCESS && h->recovering)
         adopt_container(h, r);
 }
 
@@ -253,16 +315,11 @@ static int say_hello(struct holder *h, struct error *err)
         return fail(err, r, "greet a worker");
     r = link_make_quiet(h->connection, &quiet, err);
     if (!r)
-        r = link_call_fds(h->connection, tag, &frame, &quiet, 1, &reply, err);
-    if (r < 0)
-        return r;
-    char *key = strdup(wire_text(&reply.reader));
-    h->pid = (pid_t)wire_number(&reply.reader);
-    if (!key)
-        return fail(err, ENOMEM, "greet a worker");
-    free(h->key);
-    h->key = key;
-    return 0;
+        r = link_call_until(h->connection, tag, &frame, &quiet, 1,
+                            clock_mono_ns() + HELLO_S * NSEC_PER_SEC, &reply, err);
+    if (!r)
+        h->pid = (pid_t)wire_number(&reply.reader);
+    return r;
 }
 
 static void worker_exited(uv_process_t *p, int64_t status, int signal)
@@ -339,6 +396,8 @@ static int start(struct wasm *w, struct holder *h, struct error *err)
     int r = files_name ? listen_at(w, h->name, &listening, err) : fail(err, ENOMEM, "start");
     if (!r)
         r = listen_at(w, files_name, &files, err);
+    if (!r)
+        r = keep_key(h, err);
     if (!r)
         r = spawn(w, h, listening, files, err);
     close_fd(&files);
@@ -456,9 +515,13 @@ static void recover_one(struct wasm *w, const char *name)
     if (!h)
         return;
     h->users++;
-    int r = connect_to(h, &err);
+    h->recovering = true;
+    int r = recall_key(h, &err);
+    if (!r)
+        r = connect_to(h, &err);
     if (!r)
         r = say_hello(h, &err);
+    h->recovering = false;
     if (!r)
         r = files_keep_held(h, &err);
     if (r < 0) {
@@ -483,7 +546,7 @@ int holders_recover(struct wasm *w, struct error *err)
         return fail(err, errno, "read '%s/w'", w->options.dir);
     int r = 0;
     for (struct dirent *e; !r && (e = readdir(d));)
-        if (e->d_name[0] != '.' && !str_ends(e->d_name, ".f"))
+        if (e->d_name[0] != '.' && !str_ends(e->d_name, ".f") && !str_ends(e->d_name, ".k"))
             r = strv_add(&names, e->d_name);
     closedir(d);
     for (char **name = names; !r && name && *name; name++)

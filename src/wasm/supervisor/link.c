@@ -207,10 +207,10 @@ static ssize_t receive(struct link *l)
     struct msghdr m = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-    if (c && c->cmsg_type == SCM_RIGHTS) {
+    int fd;
+    if (n >= 0 && fd_received(&m, &fd, 1)) {
         close_fd(&l->received);
-        memcpy(&l->received, CMSG_DATA(c), sizeof l->received);
+        l->received = fd;
     }
     return n;
 }
@@ -256,6 +256,11 @@ int link_new(struct link **ret, int fd, const struct link_handler *handler, stru
     link_tell(l, &(struct buffer){.data = (uint8_t *)(uintptr_t) "", .len = 1});
     *ret = l;
     return 0;
+}
+
+void link_cut(struct link *l)
+{
+    die(l);
 }
 
 void link_free(struct link *l)
@@ -320,25 +325,19 @@ void link_reply_done(struct link_reply *r)
     buffer_done(&r->bytes);
 }
 
-int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
-                  unsigned count, struct link_reply *reply, struct error *err)
+/* False: it was not there in time, and the worker is given up. */
+static bool wait_reply(struct link *l, const struct pending *p, int64_t deadline_ns)
 {
-    struct attached *a = malloc(sizeof *a);
-    if (!a || l->dead) {
-        for (unsigned i = 0; i < count; i++)
-            close(fds[i]);
-        free(a);
-        return a ? fail_plain(err, ENOTCONN, "the worker has ended")
-                 : fail(err, ENOMEM, "hand a descriptor to a worker");
-    }
-    *a = (struct attached){.at = l->out.len, .count = count};
-    memcpy(a->fds, fds, count * sizeof *fds);
-    list_append(&l->attached, &a->link);
-    return link_call(l, tag, frame, reply, err);
+    while (!p->done)
+        if (!co_park_until(deadline_ns) && !p->done) {
+            die(l); /* ends this call, too */
+            return false;
+        }
+    return true;
 }
 
 static int call(struct link *l, uint32_t tag, const struct buffer *frame, struct link_reply *reply,
-                int *ret_fd, struct error *err)
+                int *ret_fd, int64_t deadline_ns, struct error *err)
 {
     struct pending p = {.tag = tag, .co = co_self(), .fd = ret_fd};
     size_t len;
@@ -347,10 +346,11 @@ static int call(struct link *l, uint32_t tag, const struct buffer *frame, struct
     l->refs++;
     list_append(&l->pending, &p.link);
     link_tell(l, frame);
-    while (!p.done)
-        co_park();
+    bool in_time = wait_reply(l, &p, deadline_ns);
     unref(l);
     reply->bytes = p.reply;
+    if (!in_time)
+        return fail_plain(err, ETIMEDOUT, "the worker does not answer");
     if (!p.reply.len || wire_frame(p.reply.data, p.reply.len, &reply->reader, &len) <= 0)
         return fail_plain(err, ENOTCONN, "the worker has ended");
     int code = (int)wire_number(&reply->reader);
@@ -362,7 +362,32 @@ int link_call(struct link *l, uint32_t tag, const struct buffer *frame, struct l
               struct error *err)
 {
     auto(link_reply) struct link_reply own = {0};
-    return call(l, tag, frame, reply ? reply : &own, NULL, err);
+    return call(l, tag, frame, reply ? reply : &own, NULL, INT64_MAX, err);
+}
+
+int link_call_until(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
+                    unsigned count, int64_t deadline_ns, struct link_reply *reply,
+                    struct error *err)
+{
+    auto(link_reply) struct link_reply own = {0};
+    struct attached *a = malloc(sizeof *a);
+    if (!a || l->dead) {
+        for (unsigned i = 0; i < count; i++)
+            close(fds[i]);
+        free(a);
+        return a ? fail_plain(err, ENOTCONN, "the worker has ended")
+                 : fail(err, ENOMEM, "hand a descriptor to a worker");
+    }
+    *a = (struct attached){.at = l->out.len, .count = count};
+    memcpy(a->fds, fds, count * sizeof *fds);
+    list_append(&l->attached, &a->link);
+    return call(l, tag, frame, reply ? reply : &own, NULL, deadline_ns, err);
+}
+
+int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
+                  unsigned count, struct link_reply *reply, struct error *err)
+{
+    return link_call_until(l, tag, frame, fds, count, INT64_MAX, reply, err);
 }
 
 int link_call_for_fd(struct link *l, uint32_t tag, const struct buffer *frame,
@@ -371,7 +396,7 @@ int link_call_for_fd(struct link *l, uint32_t tag, const struct buffer *frame,
     *ret_fd = -1;
     l->refs++;
     co_mutex_lock(&l->asking);
-    int r = call(l, tag, frame, reply, ret_fd, err);
+    int r = call(l, tag, frame, reply, ret_fd, INT64_MAX, err);
     co_mutex_unlock(&l->asking);
     unref(l);
     if (r < 0)

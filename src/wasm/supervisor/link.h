@@ -24,6 +24,8 @@ struct link; /* counted */
 
 /* Takes fd, connected and non-blocking. */
 int link_new(struct link **ret, int fd, const struct link_handler *handler, struct error *err);
+/* As if the worker had ended. */
+void link_cut(struct link *l);
 /* Closes it without a call of died. NULL is allowed. */
 void link_free(struct link *l);
 
@@ -47,6 +49,10 @@ enum { LINK_FDS_MAX = 8 };
 /* As link_call(), with descriptors, which are taken over. */
 int link_call_fds(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
                   unsigned count, struct link_reply *reply, struct error *err);
+/* The same; where the deadline (clock_mono_ns) passes, the worker is taken for ended: -ETIMEDOUT. */
+int link_call_until(struct link *l, uint32_t tag, const struct buffer *frame, const int *fds,
+                    unsigned count, int64_t deadline_ns, struct link_reply *reply,
+                    struct error *err);
 /* Sends a request of tag 0, which is not answered, and parks until the kernel has all of it: the worker gets it whatever becomes of
  * us. -ENOTCONN. */
 int link_post(struct link *l, const struct buffer *frame, struct error *err);

@@ -42,7 +42,9 @@ struct holder {
     struct co_queue ready;
     struct list giving; /* modules that are being handed to it: once() */
     bool starting, retiring, dead;
-    unsigned users; /* coroutines that hold a pointer */
+    bool recovering; /* tells what it holds, */
+    size_t told;     /* so many bytes by now */
+    unsigned users;  /* coroutines that hold a pointer */
     uv_timer_t *idle;
 };
 

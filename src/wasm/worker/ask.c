@@ -174,16 +174,6 @@ static void answered(size_t len, int fd, bool truncated)
     job_free(j);
 }
 
-static int descriptor_in(struct msghdr *m)
-{
-    int fd = -1;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len == CMSG_LEN(sizeof fd))
-            memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
-
 /* False: nothing is there. */
 static bool receive(void)
 {
@@ -203,7 +193,9 @@ static bool receive(void)
         diag_error("the files process has ended");
         _exit(1);
     }
-    answered((size_t)n, descriptor_in(&m), m.msg_flags & MSG_CTRUNC);
+    int fd = -1;
+    fd_received(&m, &fd, 1);
+    answered((size_t)n, fd, m.msg_flags & MSG_CTRUNC);
     return true;
 }
 

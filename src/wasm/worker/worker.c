@@ -45,7 +45,6 @@ static struct {
     struct connection *supervisor; /* NULL while there is none */
     unsigned supervisors;          /* so far */
     struct list ending;            /* guests that have ended, and whose log is not written yet */
-    const char *key;
     pid_t pid;
     bool retired, seen_supervisor;
 } worker = {.ending = LIST_INIT(worker.ending)};
@@ -235,7 +234,6 @@ static void hello(struct connection *c, struct wire_reader *r)
     struct wire_writer w = wire_begin(&c->out, WIRE_REPLY, r->tag);
     wire_put_number(&w, 0);
     wire_put_text(&w, "");
-    wire_put_text(&w, worker.key);
     wire_put_number(&w, worker.pid);
     wire_end(&w);
 }
@@ -438,18 +436,10 @@ static ssize_t receive(struct connection *c, void *data, size_t len)
     ssize_t n = recvmsg(c->watch.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return n;
-    bool room = true;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
-        for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
-            room = room && c->received_count < RECEIVED_MAX;
-            if (room)
-                c->received[c->received_count++] = fd;
-            else
-                close(fd);
-        }
-    if (room && !(m.msg_flags & MSG_CTRUNC))
+    unsigned room = RECEIVED_MAX - c->received_count;
+    size_t came = fd_received(&m, c->received + c->received_count, room);
+    c->received_count += came < room ? (unsigned)came : room;
+    if (came <= room && !(m.msg_flags & MSG_CTRUNC))
         return n;
     errno = EPROTO;
     return -1;
@@ -515,7 +505,6 @@ int worker_run(const struct worker_options *options, struct error *err)
 {
     signal(SIGPIPE, SIG_IGN);
     arrange_heap();
-    worker.key = options->key;
     worker.pid = options->pid;
     runtime_engine(WASM_DENSE); /* before the threads that use it */
     int r = sched_init(options->threads, guest_ended, err);

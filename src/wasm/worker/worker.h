@@ -9,7 +9,6 @@ struct error;
 
 struct worker_options {
     int listen;            /* its socket, listening; taken over */
-    const char *key;       /* which tenant it is for: given back to the supervisor */
     unsigned threads;      /* 0: as many as cores */
     pid_t pid;             /* as the supervisor sees it */
     int requests, records; /* to the files process: files/files.h */
