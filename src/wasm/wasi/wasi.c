@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "wasm/worker/guest.h"
+#include "wasm/worker/job.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/wasmtime.h"
 
@@ -53,6 +54,15 @@ static struct wasm_trap *call_sync(void *env, struct wasmtime_caller *caller,
     return NULL;
 }
 
+/* A call that is over has no job, whatever it made of it: the next call's would be taken for this one's. */
+static uint32_t run(const struct wasi_entry *entry, struct wasi_call *c)
+{
+    uint32_t r = entry->fn(c);
+    if (r != WASI_PARK && c->guest->job)
+        job_drop(c->guest);
+    return r;
+}
+
 static bool completed(void *env)
 {
     (void)env;
@@ -68,7 +78,7 @@ static bool resume(void *env)
     const struct wasi_entry *entry =
         (const struct wasi_entry *)(uintptr_t)g->call.args[WASI_ARGS_MAX - 1];
     g->call.resumed = true;
-    uint32_t r = entry->fn(&g->call);
+    uint32_t r = run(entry, &g->call);
     if (r == WASI_PARK) {
         g->parking = true;
         return false;
@@ -91,7 +101,7 @@ static void call_async(void *env, struct wasmtime_caller *caller, const struct w
     }
     for (size_t i = 0; entry->params[i]; i++)
         c.args[i] = entry->params[i] == 'l' ? (uint64_t)args[i].of.i64 : (uint32_t)args[i].of.i32;
-    uint32_t r = entry->fn(&c);
+    uint32_t r = run(entry, &c);
     if (r != WASI_PARK) {
         if (nresults)
             results[0].of.i32 = (int32_t)r;
@@ -150,6 +160,7 @@ uint32_t wasi_park_for(struct guest *g, uint32_t n)
 {
     free(g->wait.fds);
     g->wait.fds = calloc(n, sizeof *g->wait.fds);
+    g->wait.room = g->wait.fds ? n : 0;
     return g->wait.fds ? wasi_park(g) : WASI_NOMEM;
 }
 
@@ -160,7 +171,10 @@ void wasi_watch(struct guest *g, int fd, uint32_t events)
             g->wait.fds[i].events |= events;
             return;
         }
-    g->wait.fds[g->wait.count++] = (struct sched_watch){.fd = fd, .events = events};
+    if (g->wait.count < g->wait.room)
+        g->wait.fds[g->wait.count++] = (struct sched_watch){.fd = fd, .events = events};
+    else
+        g->wait.deadline = 0;
 }
 
 uint32_t wasi_store32(const struct wasi_call *c, uint64_t at, uint32_t value)

@@ -12,6 +12,8 @@
 #include "wasm/worker/guest.h"
 #include "wasm/worker/job.h"
 
+enum { LISTINGS_MAX = 8 }; /* of a guest: each is up to FILES_PACKET_MAX bytes */
+
 struct wasi_listing {
     uint64_t first;       /* number of the piece's first entry */
     uint64_t count;       /* in it */
@@ -42,9 +44,23 @@ static bool next_entry(const struct buffer *piece, size_t *at, struct files_entr
     return true;
 }
 
+/* What a guest has open may be hundreds of directories: all listings but some begin anew. */
+static void bound_listings(struct wasi *w, const struct wasi_fd *but)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < w->fd_count; i++)
+        count += w->fds[i].listing && &w->fds[i] != but;
+    for (uint32_t i = 0; count >= LISTINGS_MAX && i < w->fd_count; i++)
+        if (w->fds[i].listing && &w->fds[i] != but) {
+            wasi_listing_free(take_ptr(&w->fds[i].listing));
+            count--;
+        }
+}
+
 /* Asks for the piece behind the one that is there, which goes. */
 static uint32_t fetch(struct wasi_call *c, struct wasi_fd *f)
 {
+    bound_listings(&c->guest->wasi, f);
     struct wasi_listing *l = f->listing;
     if (!l && !(l = f->listing = calloc(1, sizeof *l)))
         return WASI_NOMEM;

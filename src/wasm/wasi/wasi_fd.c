@@ -321,16 +321,18 @@ static uint32_t fd_filestat_set_times(struct wasi_call *c)
 
 static uint32_t fd_advise(struct wasi_call *c)
 {
+    static const int advices[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
+                                  POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
     uint32_t r;
-    struct disk_op op = {.kind = DISK_ADVISE,
-                         .offset = (int64_t)c->args[1],
-                         .length = (int64_t)c->args[2],
-                         .advice = (int)c->args[3]}; /* WASI's are Linux' */
     struct wasi_fd *f = wasi_fd_get(c, c->args[0], WASI_FD_FILE, RIGHT_FD_ADVISE, &r);
     if (!f)
         return r;
-    if (c->args[3] > 5 || c->args[1] > INT64_MAX || c->args[2] > INT64_MAX)
+    if (c->args[3] >= ARRAY_SIZE(advices) || c->args[1] > INT64_MAX || c->args[2] > INT64_MAX)
         return WASI_INVAL;
+    struct disk_op op = {.kind = DISK_ADVISE,
+                         .offset = (int64_t)c->args[1],
+                         .length = (int64_t)c->args[2],
+                         .advice = advices[c->args[3]]};
     return do_on_disk(c, f, &op);
 }
 

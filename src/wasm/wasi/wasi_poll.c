@@ -115,6 +115,8 @@ static uint32_t wait_for(struct wasi_call *c, const uint8_t *in, uint32_t count,
     uint32_t files = 0;
     for (uint32_t i = 0; i < count; i++)
         files += subscription_at(in + (size_t)SUBSCRIPTION * i).tag != TAG_CLOCK;
+    if (files > g->wasi.fd_count)
+        files = g->wasi.fd_count; /* each is waited for once */
     uint32_t r = files ? wasi_park_for(g, files) : wasi_park(g);
     for (uint32_t i = 0; r == WASI_PARK && i < count; i++) {
         struct subscription s = subscription_at(in + (size_t)SUBSCRIPTION * i);

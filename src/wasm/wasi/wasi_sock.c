@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -140,14 +139,6 @@ uint32_t wasi_sock_read(struct wasi_call *c, struct wasi_fd *f)
 uint32_t wasi_sock_write(struct wasi_call *c, struct wasi_fd *f)
 {
     return f->kind == WASI_FD_LISTENER ? WASI_NOTCONN : move(c, f, 0, true, true, c->args[3]);
-}
-
-uint64_t wasi_sock_ready(const struct wasi_fd *f)
-{
-    int bytes = 0;
-    if (f->kind == WASI_FD_LISTENER)
-        return 1;
-    return ioctl(f->fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 static struct wasi_fd *socket_of(const struct wasi_call *c, enum wasi_fd_kind kind, uint64_t rights,

@@ -15,5 +15,3 @@ void wasi_sock_close(struct wasi_fd *f);
 /* fd_read and fd_write on a socket: a vector at args[1] and [2], the length to args[3]. */
 uint32_t wasi_sock_read(struct wasi_call *c, struct wasi_fd *f);
 uint32_t wasi_sock_write(struct wasi_call *c, struct wasi_fd *f);
-/* Bytes that can be read; of a listening one 1 where there is somebody to accept. */
-uint64_t wasi_sock_ready(const struct wasi_fd *f);

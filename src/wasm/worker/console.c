@@ -138,7 +138,7 @@ static void to_attached(struct console *c, int fd, const void *data, size_t len)
 
 ssize_t console_write(struct console *c, int fd, const void *data, size_t len)
 {
-    ssize_t n = (ssize_t)len;
+    ssize_t n = (ssize_t)(len < RECORD_MAX ? len : RECORD_MAX); /* who is attached gets a copy */
     if (c->fifo[fd] >= 0) {
         n = fifo_write(c->fifo[fd], data, len);
     } else if (c->streams & WIRE_LOG) {

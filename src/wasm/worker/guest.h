@@ -62,7 +62,7 @@ struct guest {
         int64_t deadline;        /* clock_mono_ns; INT64_MAX for none */
         int64_t since;           /* when the call began */
         struct sched_watch *fds; /* malloced */
-        unsigned count;
+        unsigned count, room;
     } wait;
     struct wasi_call call; /* the parked one */
     struct job *job;       /* what it waits for; job.h */
@@ -110,7 +110,8 @@ static inline uint32_t wasi_park(struct guest *g)
 
 /* The same until one of at most n descriptors is ready, each of which is then told by wasi_watch(); or WASI_NOMEM. */
 uint32_t wasi_park_for(struct guest *g, uint32_t n);
-/* events: EPOLLIN, EPOLLOUT. A descriptor that is told twice is waited for once, for both: epoll takes it once. */
+/* events: EPOLLIN, EPOLLOUT. A descriptor that is told twice is waited for once, for both: epoll takes it once. One more than n ends
+ * the wait at once. */
 void wasi_watch(struct guest *g, int fd, uint32_t events);
 
 /* Runs it until then (clock_mono_ns), or until it is to yield. The caller holds it (RUNNING). */
