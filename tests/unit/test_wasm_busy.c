@@ -164,6 +164,31 @@ static void however_often_it_is_paused_it_computes_the_same(void **state)
     pods_run(disturbing);
 }
 
+static void opening(void)
+{
+    struct error err = {0};
+    struct container_spec c = {
+        .pod = "pod", .id = "open", .args = ARGS("/opening.wasm"), .more = BUSY("")};
+    for (int round = 0; round < 10; round++) {
+        if (container_create(&c, &err) < 0)
+            give_up("%s", err.message);
+        container_start("open");
+        for (int64_t i = 0; i < 50; i++) {
+            assert_int_equal(process_pause(pods.sandboxer, "open", &err), 0);
+            assert_int_equal(process_resume(pods.sandboxer, "open", &err), 0);
+            co_sleep(i * 37 % 300 * 1000);
+        }
+        end("open", SIGKILL);
+    }
+}
+
+/* Its return takes them off: the address was not where it ends. */
+static void a_call_whose_arguments_lie_on_the_stack_is_interrupted_as_any_other(void **state)
+{
+    (void)state;
+    pods_run(opening);
+}
+
 static void slowing(void)
 {
     begin("quota", "floats", BUSY("\"cpu\":{\"quota\":10000,\"period\":50000}"));
@@ -215,6 +240,7 @@ int main(void)
         cmocka_unit_test(many_that_compute_hold_up_no_other),
         cmocka_unit_test(a_pause_stops_it_where_it_is),
         cmocka_unit_test(however_often_it_is_paused_it_computes_the_same),
+        cmocka_unit_test(a_call_whose_arguments_lie_on_the_stack_is_interrupted_as_any_other),
         cmocka_unit_test(a_quota_holds_for_it),
         cmocka_unit_test(a_limit_of_cpu_time_ends_it),
         cmocka_unit_test(none_ran_dense),

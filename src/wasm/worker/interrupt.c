@@ -216,6 +216,7 @@ __asm__(".pushsection interrupt_text, \"ax\", @progbits\n"
         "    movaps %xmm12, 192(%rsp)\n movaps %xmm13, 208(%rsp)\n movaps %xmm14, 224(%rsp)\n"
         "    movaps %xmm15, 240(%rsp)\n"
         "    lea 120(%rbp), %rdi\n"
+        "    mov 80(%rbp), %rsi\n" /* as it was */
         "    call interrupt_returned\n"
         "    mov %rax, 120(%rbp)\n"
         "    movaps (%rsp), %xmm0\n movaps 16(%rsp), %xmm1\n movaps 32(%rsp), %xmm2\n"
@@ -241,8 +242,10 @@ UNCHECKED static void forget_gone(struct interrupt_returns *r, const uintptr_t *
     r->count = kept;
 }
 
-/* Changes what may be the return address into the module. */
-UNCHECKED static void catch_return(struct interrupt_target *t, uintptr_t stack_pointer)
+/* Changes what may be the return address into the module. Who is called has saved the caller's frame pointer below it, but at its
+ * first instruction and at its last one. */
+UNCHECKED static void catch_return(struct interrupt_target *t, uintptr_t stack_pointer,
+                                   uintptr_t frame_pointer)
 {
     struct interrupt_returns *r = t->returns;
     uintptr_t low = (uintptr_t)t->space->stack, top = low + RUNTIME_STACK;
@@ -251,9 +254,11 @@ UNCHECKED static void catch_return(struct interrupt_target *t, uintptr_t stack_p
     uintptr_t *p = (uintptr_t *)(stack_pointer & ~(uintptr_t)7);
     forget_gone(r, p);
     for (; p < (uintptr_t *)top && r->count < ARRAY_SIZE(r->list); p++) {
-        if (!is_return(t->code, *p))
+        uintptr_t frame = p == (uintptr_t *)stack_pointer ? frame_pointer : p[-1];
+        if (frame <= (uintptr_t)p || frame >= top || !is_return(t->code, *p))
             continue;
         r->list[r->count].at = p;
+        r->list[r->count].frame = frame;
         r->list[r->count++].address = *p;
         *p = (uintptr_t)interrupt_return;
     }
@@ -268,22 +273,26 @@ static void hold_here(struct interrupt_target *t)
     atomic_store(&t->held, false);
 }
 
-/* A changed return: at is where its address was. */
-__attribute__((used)) uintptr_t interrupt_returned(uintptr_t *at);
-__attribute__((section("interrupt_text"))) UNCHECKED uintptr_t interrupt_returned(uintptr_t *at)
+/* A changed return to the function of this frame: its address was at, or as far below as the callee took arguments off. */
+__attribute__((used)) uintptr_t interrupt_returned(uintptr_t *at, uintptr_t frame);
+__attribute__((section("interrupt_text"))) UNCHECKED uintptr_t interrupt_returned(uintptr_t *at,
+                                                                                  uintptr_t frame)
 {
     struct interrupt_target *t = running;
     struct interrupt_returns *r = t->returns;
-    uintptr_t address = 0;
+    uintptr_t address = 0, *found = NULL;
     t->returning = true;
     atomic_signal_fence(memory_order_seq_cst);
     for (unsigned i = 0; i < r->count; i++) {
-        if (r->list[i].at == at)
+        if (r->list[i].at > at) {
+            if (*r->list[i].at == (uintptr_t)interrupt_return)
+                *r->list[i].at = r->list[i].address;
+        } else if (r->list[i].frame == frame && (!found || r->list[i].at > found)) {
+            found = r->list[i].at;
             address = r->list[i].address;
-        else if (*r->list[i].at == (uintptr_t)interrupt_return && r->list[i].at > at)
-            *r->list[i].at = r->list[i].address;
+        }
     }
-    if (!address)
+    if (!found)
         abort(); /* the stack is not what it was */
     r->count = 0;
     hold_here(t);
@@ -314,7 +323,8 @@ static void look(int signal, siginfo_t *info, void *context)
             u->uc_mcontext.gregs[REG_RIP] = (greg_t)t->code->trap;
     } else if (t && !is_returning(t, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]) &&
                (atomic_load(&t->hold) || atomic_load(t->kill))) {
-        catch_return(t, (uintptr_t)u->uc_mcontext.gregs[REG_RSP]);
+        catch_return(t, (uintptr_t)u->uc_mcontext.gregs[REG_RSP],
+                     (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);
     }
     errno = saved;
 }

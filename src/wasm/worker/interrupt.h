@@ -5,9 +5,10 @@
  * guest wait there, for as long as that is asked for, or sets it down on an instruction of the module which traps: Wasmtime
  * then ends the call as by any trap. In a function nothing is held and the chain of frame pointers is whole, so both are safe at
  * any instruction. Elsewhere (a host function, a bulk memory operation, a trampoline) it sees to it that the same happens when that
- * returns to the module: the return address is found on the stack, by the call before it, and changed to a routine of ours. What
- * is found there beside it are remains of earlier calls, and to change those changes nothing. Who wants the guest to stop sends
- * again until it has.
+ * returns to the module: the return address is found on the stack, by the call before it and the caller's frame pointer below it, and
+ * changed to a routine of ours. What is found there beside it are remains of earlier calls, and to change those changes nothing.
+ * A callee takes its arguments off the stack when it returns: the routine knows by the frame pointer which of the addresses was its
+ * own. Who wants the guest to stop sends again until it has.
  *
  * It relies on what Wasmtime keeps to itself: that a compiled module is an ELF file whose symbols tell functions from
  * trampolines, and how a function begins. interrupt_works() tries it. */
@@ -32,6 +33,7 @@ struct interrupt_returns {
     unsigned count;
     struct {
         uintptr_t *at, address;
+        uintptr_t frame; /* the caller's frame pointer */
     } list[32];
 };
 

@@ -33,7 +33,8 @@ static void make_layers(void)
 {
     static const char *const guests[] = {"guest", "wasi",    "hibernate", "missing",  "divide",
                                          "tiny",  "large",   "recurse",   "outside",  "reactor",
-                                         "echo",  "compute", "fill",      "starting", "grow"};
+                                         "echo",  "compute", "fill",      "starting", "grow",
+                                         "calls", "opening"};
     for (size_t i = 0; i < ARRAY_SIZE(guests); i++) {
         auto(buffer) struct buffer b = {0};
         autofree char *from = str_format("%s/%s.wasm", getenv("WARREN_WASM_GUESTS"), guests[i]);
