@@ -14,7 +14,8 @@ extern struct lab {
     struct guest *guest;
     uint8_t *memory;      /* LAB_MEMORY bytes */
     bool parked;          /* in a call, which lab_resume() goes on with */
-    bool cold;            /* no file is in memory: each reading and writing goes to a disk */
+    bool cold;            /* files are not in memory: what is read and written goes to a disk, */
+    bool half;            /* but the next first piece, which is */
     uint32_t result;      /* of the last call that was over */
     int peers[LAB_PEERS]; /* of connections to its listening socket */
     int input;            /* the other side of its standard input */
