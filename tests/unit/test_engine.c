@@ -379,18 +379,21 @@ static void limit_files(rlim_t bytes)
 
 static void full(void)
 {
-    char p[65], c[65], last[65], refused_pod[65];
+    char p[65], c[65], last[65], stopped[65], refused_pod[65];
     ok(run_pod("a", "wasm", p, err));
+    ok(run_pod("stopped", "", stopped, err));
+    ok(engine_pod_stop(t.engine, stopped, err));
     ok(create(p, "c", "x", c, err));
     ok(engine_container_start(t.engine, c, err));
     co_sleep(50 * NSEC_PER_MSEC);
     limit_files(1);
     /* the journal still takes what comes before the disk is found to be full */
     ok(create(p, "last", "x", last, err));
-    co_sleep(50 * NSEC_PER_MSEC);
+    while (engine_pod_stop(t.engine, stopped, NULL) == 0)
+        co_sleep(NSEC_PER_MSEC);
     refused(run_pod("b", "wasm", refused_pod, err), -EIO, "write the engine's state");
     refused(create(p, "d", "x", refused_pod, err), -EIO, "write the engine's state");
-    assert_int_equal(engine_pod_count(t.engine), 1);
+    assert_int_equal(engine_pod_count(t.engine), 2);
     assert_int_equal(world_count(&t.wasm), 2);
     assert_int_equal(t.images.pin_count, 2);
     world_exit(&t.wasm, world_process(&t.wasm, c, ""), 5);
@@ -407,6 +410,7 @@ static void full(void)
     assert_int_equal(container(c)->exit_code, 5);
     assert_int_equal(container(last)->state, CONTAINER_CREATED);
     ok(engine_pod_remove(t.engine, p, err));
+    ok(engine_pod_remove(t.engine, stopped, err));
     ok(engine_pod_remove(t.engine, refused_pod, err));
 }
 
