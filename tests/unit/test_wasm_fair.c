@@ -29,7 +29,7 @@ static struct one *run_next(struct fair *f, int64_t ns)
     assert_non_null(o);
     o->had += ns;
     fair_charge(f, &o->item, o->group, ns);
-    fair_put(f, &o->item, o->group, false);
+    fair_put(f, &o->item, o->group, FAIR_TURN_OVER);
     return o;
 }
 
@@ -37,7 +37,7 @@ static void add(struct fair *f, struct one *o, uint32_t weight, struct fair_grou
 {
     fair_item_init(&o->item, weight);
     o->group = group;
-    fair_put(f, &o->item, group, true);
+    fair_put(f, &o->item, group, FAIR_WOKEN);
 }
 
 static void assert_share(int64_t had, int64_t sum, double wanted)
@@ -126,6 +126,24 @@ static void who_wakes_comes_next_and_has_nothing_saved_up(void **state)
     heap_done(&f.items);
 }
 
+static void who_computes_for_long_wakes_behind_who_does_not(void **state)
+{
+    (void)state;
+    struct fair f = {0};
+    struct one spins = {0}, writes[10] = {0}, sleeps = {0};
+    add(&f, &spins, FAIR_WEIGHT, NULL);
+    for (int i = 0; i < 100; i++)
+        run_next(&f, SLICE);
+    for (int i = 0; i < 10; i++) {
+        fair_item_init(&writes[i].item, FAIR_WEIGHT);
+        fair_put(&f, &writes[i].item, NULL, FAIR_LONG_WOKEN);
+    }
+    add(&f, &sleeps, FAIR_WEIGHT, NULL);
+    assert_ptr_equal(fair_first(&f), &sleeps.item);
+    assert_ptr_equal(take(&f), &sleeps);
+    heap_done(&f.items);
+}
+
 static void a_queue_of_100000_is_as_quick_as_a_small_one(void **state)
 {
     (void)state;
@@ -181,6 +199,7 @@ int main(void)
         cmocka_unit_test(the_cpu_goes_by_weight),
         cmocka_unit_test(a_pods_weight_is_shared_by_its_containers),
         cmocka_unit_test(who_wakes_comes_next_and_has_nothing_saved_up),
+        cmocka_unit_test(who_computes_for_long_wakes_behind_who_does_not),
         cmocka_unit_test(a_queue_of_100000_is_as_quick_as_a_small_one),
         cmocka_unit_test(a_quota_is_kept_without_drift),
     };

@@ -146,7 +146,7 @@ static struct guest *next(struct compute *self)
             g->state = GUEST_THROTTLED;
             sched_timer_set(&g->timer, until);
         } else {
-            fair_put(&sched.fair, &g->fair, &g->group->fair, false);
+            fair_put(&sched.fair, &g->fair, &g->group->fair, FAIR_TURN_OVER);
             sched_hold_group(g->group, until);
         }
     }

@@ -23,19 +23,21 @@ int64_t fair_scale(int64_t ns, const struct fair_item *i)
     return ns * FAIR_WEIGHT / (int64_t)i->weight;
 }
 
-static void put(struct fair *f, struct fair_item *i, bool woken)
+static void put(struct fair *f, struct fair_item *i, enum fair_comes comes)
 {
-    int64_t least = f->virtual - (woken ? WOKEN_NS : LAG_NS);
+    static const int64_t before[] = {
+        [FAIR_TURN_OVER] = LAG_NS, [FAIR_WOKEN] = WOKEN_NS, [FAIR_LONG_WOKEN] = 0};
+    int64_t least = f->virtual - before[comes];
     if (i->virtual - least < 0)
         i->virtual = least;
     heap_add(&f->items, i->virtual, &i->at);
 }
 
-void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, bool woken)
+void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, enum fair_comes comes)
 {
-    put(group ? &group->guests : f, i, woken);
+    put(group ? &group->guests : f, i, comes);
     if (group && !group->held && !group->item.at)
-        put(f, &group->item, woken);
+        put(f, &group->item, comes);
 }
 
 static struct fair_item *first(const struct fair *f)
@@ -104,7 +106,7 @@ void fair_hold(struct fair *f, struct fair_group *group, bool held)
     if (held)
         heap_remove(&f->items, &group->item.at);
     else if (group->guests.items.count && !group->item.at)
-        put(f, &group->item, true);
+        put(f, &group->item, FAIR_WOKEN);
 }
 
 int64_t fair_quota_until(struct fair_quota *q, int64_t now)

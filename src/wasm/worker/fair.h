@@ -44,8 +44,13 @@ struct fair_group {
 
 void fair_item_init(struct fair_item *i, uint32_t weight);
 
-/* group: NULL for none. woken: it waited, and did not only lose its turn. */
-void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, bool woken);
+enum fair_comes {
+    FAIR_TURN_OVER,
+    FAIR_WOKEN,     /* it waited, and did not only lose its turn: it is next */
+    FAIR_LONG_WOKEN /* the same, but behind those */
+};
+/* group: NULL for none. */
+void fair_put(struct fair *f, struct fair_item *i, struct fair_group *group, enum fair_comes comes);
 /* What fair_take() would give. */
 struct fair_item *fair_first(const struct fair *f);
 /* The next one, taken out; NULL where there is none that may run. */

@@ -26,7 +26,10 @@ static void enqueue(struct guest *g, bool woken)
         busy_put(g);
         return;
     }
-    fair_put(queue, &g->fair, group, woken);
+    fair_put(queue, &g->fair, group,
+             !woken             ? FAIR_TURN_OVER
+             : share_is_long(g) ? FAIR_LONG_WOKEN
+                                : FAIR_WOKEN);
     compute_offer(g, woken);
 }
 
