@@ -235,7 +235,6 @@ ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t offset, int fla
 /* The files process */
 
 static int requests = -1, records = -1;
-static uint64_t container;
 
 static void send_answer(const struct buffer *answer, int fd)
 {
@@ -357,18 +356,19 @@ static void make_volume(void)
 
 static void add_container(void)
 {
-    char base[128], volume[128], up[128], work[128], input[128];
+    char base[128], volume[128], up[128], work[128], input[128], log[128];
     snprintf(base, sizeof base, "%s/base", lab.dir);
     snprintf(volume, sizeof volume, "%s/volume", lab.dir);
     snprintf(up, sizeof up, "%s/up/upper", lab.dir);
     snprintf(work, sizeof work, "%s/up/work", lab.dir);
     snprintf(input, sizeof input, "%s/input", lab.dir);
+    snprintf(log, sizeof log, "log+cri://%s/log?max-size=65536&max-files=2", lab.dir);
     char *lower[] = {base, NULL}, *bind[] = {volume, NULL};
     struct wire_mount mounts[] = {{"/", lower, up, work, NULL, false},
                                   {"/data", bind, "", "", NULL, false}};
     struct wire_files f = {
-        .in = input, .out = "", .err = "", .mounts = mounts, .mount_count = ARRAY_SIZE(mounts)};
-    MUST(table_add(&f, &container, NULL) == 0);
+        .in = input, .out = log, .err = log, .mounts = mounts, .mount_count = ARRAY_SIZE(mounts)};
+    MUST(table_add(&f, &lab.container, NULL) == 0);
 }
 
 static void set_up(void)
@@ -427,8 +427,8 @@ void lab_begin(void)
     list_init(&g->link);
     give_strings(&g->wasi.args, "prog\0arg\0", 9, 2);
     give_strings(&g->wasi.env, "A=1\0", 4, 1);
-    g->wasi.files = container;
-    console_init(&g->wasi.console, g, container, WIRE_LOG | WIRE_IN_FIFO);
+    g->wasi.files = lab.container;
+    console_init(&g->wasi.console, g, lab.container, WIRE_LOG | WIRE_IN_FIFO);
     int listener = make_listener();
     MUST(wasi_listen(&g->wasi, &listener, 1, &taken, NULL) == 0);
     MUST(wasi_init(&g->wasi, preopens, NULL) == 0);
@@ -439,16 +439,19 @@ void lab_begin(void)
     lab.parked = lab.cold = lab.half = false;
 }
 
-/* Nothing of what it has open is another's. */
-static void check_descriptors(const struct wasi *w)
+void lab_check(int fd)
 {
     struct stat secret, st;
     MUST(stat(path_of("secret"), &secret) == 0);
+    MUST(fd < 0 || fstat(fd, &st) == 0);
+    MUST(fd < 0 || st.st_ino != secret.st_ino || st.st_dev != secret.st_dev);
+}
+
+static void check_descriptors(const struct wasi *w)
+{
     for (uint32_t i = 0; i < w->fd_count; i++)
-        if (w->fds[i].kind == WASI_FD_FILE) {
-            MUST(fstat(w->fds[i].fd, &st) == 0);
-            MUST(st.st_ino != secret.st_ino || st.st_dev != secret.st_dev);
-        }
+        if (w->fds[i].kind == WASI_FD_FILE)
+            lab_check(w->fds[i].fd);
 }
 
 static void check_file(const char *name, const char *text)

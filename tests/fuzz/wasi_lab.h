@@ -12,6 +12,7 @@ enum { LAB_MEMORY = 1 << 16, LAB_PEERS = 2 };
 extern struct lab {
     char dir[64];
     struct guest *guest;
+    uint64_t container;   /* its number in the files process */
     uint8_t *memory;      /* LAB_MEMORY bytes */
     bool parked;          /* in a call, which lab_resume() goes on with */
     bool cold;            /* files are not in memory: what is read and written goes to a disk, */
@@ -26,6 +27,9 @@ extern struct lab {
 void lab_begin(void);
 /* It ends, as by a kill where it is in a call. Aborts where what is not its own has changed. */
 void lab_end(void);
+
+/* Aborts where the descriptor (-1: none) is of a file outside the tree. */
+void lab_check(int fd);
 
 /* How many functions there are; the name and the parameters (i, l) of one. */
 size_t lab_functions(void);
