@@ -218,6 +218,27 @@ static void paths_do_not_lead_out(void **state)
     drop(c);
 }
 
+static void a_path_that_goes_up_and_down_without_end_is_given_up(void **state)
+{
+    (void)state;
+    enum { DEPTH = 60 };
+    char path[FILES_PATH_MAX] = "data";
+    uint64_t c = add_usual();
+    for (int i = 0; i < DEPTH; i++) {
+        strcat(path, "/a");
+        struct files_request r = {.container = c, .op = FILES_MKDIR, .base = "", .path = path};
+        assert_int_equal(ask(&r), 0);
+    }
+    for (int i = 0; i < 20; i++)
+        strcat(path, "/../a");
+    struct files_request r = {.container = c, .op = FILES_STAT, .base = "", .path = path};
+    assert_int_equal(ask(&r), 0);
+    while (strlen(path) + 6 < sizeof path)
+        strcat(path, "/../a");
+    assert_int_equal(ask(&r), -ELOOP);
+    drop(c);
+}
+
 static void what_is_read_only_stays_so(void **state)
 {
     (void)state;
@@ -548,6 +569,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_do_not_lead_out),
+        cmocka_unit_test(a_path_that_goes_up_and_down_without_end_is_given_up),
         cmocka_unit_test(what_is_read_only_stays_so),
         cmocka_unit_test(devices_are_the_harmless_ones),
         cmocka_unit_test(a_container_is_known_or_not),

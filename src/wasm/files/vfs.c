@@ -10,7 +10,8 @@
 
 #include "base/base.h"
 
-enum { SYMLINKS_MAX = 40 };
+/* STEPS_MAX: a path of 4 KiB goes down and up a thousand times, each of which is a walk from the root. */
+enum { SYMLINKS_MAX = 40, STEPS_MAX = 16384 };
 
 void vfs_node_done(struct vfs_node *n)
 {
@@ -40,6 +41,8 @@ static bool above_a_mount(const struct vfs *v, const char *path)
 /* n is a directory; goes to its child of this name. */
 static int step(struct vfs *v, struct vfs_node *n, const char *name, size_t len)
 {
+    if (v->steps++ > STEPS_MAX)
+        return -ELOOP;
     char *path = str_format("%s/%.*s", n->path, (int)len, name);
     if (!path)
         return -ENOMEM;
@@ -185,6 +188,7 @@ static int walk(struct vfs *v, struct vfs_node *n, size_t base_len, char **todo,
 
 int vfs_lookup(struct vfs *v, const char *base, const char *path, bool follow, struct vfs_node *ret)
 {
+    v->steps = 0;
     auto(vfs_node) struct vfs_node n = {0};
     autofree char *todo = strdup(path);
     if (!todo)

@@ -50,7 +50,8 @@ struct vfs {
     struct vfs_mount *mounts; /* mounts[0] is the root */
     unsigned count;
     const struct identity
-        *who; /* whose rights count, the caller's; NULL: all that the process has */
+        *who;       /* whose rights count, the caller's; NULL: all that the process has */
+    unsigned steps; /* of the walk under way */
 };
 
 struct vfs_mount_spec {
