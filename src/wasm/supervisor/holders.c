@@ -441,25 +441,21 @@ static int start_new(struct wasm *w, const char *key, struct holder **ret, struc
 
 /* Placing */
 
-static char *key_of(const struct wasm *w, const struct sandbox *sb)
+static char *key_of(const struct wasm *w, const struct sandbox *sb,
+                    const Runtime__V1__PodSandboxConfig *config)
 {
     if (w->options.tenant == WASM_BY_NODE)
         return strdup("node");
     if (w->options.tenant == WASM_BY_POD)
         return str_format("pod/%s", sb->id);
-    Runtime__V1__PodSandboxConfig *c =
-        sb->config_len ? runtime__v1__pod_sandbox_config__unpack(NULL, sb->config_len, sb->config)
-                       : NULL;
-    char *key = str_format("namespace/%.253s",
-                           c && c->metadata ? str_or_empty(c->metadata->namespace_) : "");
-    if (c)
-        runtime__v1__pod_sandbox_config__free_unpacked(c, NULL);
-    return key;
+    return str_format("namespace/%.253s",
+                      config && config->metadata ? str_or_empty(config->metadata->namespace_) : "");
 }
 
-int holder_place(struct wasm *w, struct pod *pod, struct error *err)
+int holder_place(struct wasm *w, struct pod *pod, const Runtime__V1__PodSandboxConfig *config,
+                 struct error *err)
 {
-    autofree char *key = key_of(w, pod->sandbox);
+    autofree char *key = key_of(w, pod->sandbox, config);
     if (!key)
         return fail(err, ENOMEM, "place the pod");
     struct holder *h = choose(w, key);

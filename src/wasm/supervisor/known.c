@@ -62,8 +62,9 @@ static char *key_of(const struct wire_files *f, const char *cwd, const char *nam
         return NULL;
     bool bad = strchr(cwd, '\n') || strchr(name, '\n');
     for (char **layer = root->layers; layer && *layer && !bad; layer++)
-        bad = strchr(*layer, '\n') || buffer_printf(&key, "%s\n", *layer) < 0;
-    if (bad || buffer_printf(&key, "%s\n%s", cwd, name) < 0)
+        bad = strchr(*layer, '\n') || buffer_puts(&key, *layer) < 0 || buffer_puts(&key, "\n") < 0;
+    if (bad || buffer_puts(&key, cwd) < 0 || buffer_puts(&key, "\n") < 0 ||
+        buffer_puts(&key, name) < 0)
         return NULL;
     return buffer_take_text(&key);
 }

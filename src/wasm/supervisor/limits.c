@@ -97,20 +97,16 @@ int limits_of_spec(const struct oci_spec *spec, uint64_t default_memory, struct 
     return r;
 }
 
-int limits_of_pod(const struct sandbox *sb, struct wire_cpu *ret, struct error *err)
+int limits_of_pod(const struct Runtime__V1__PodSandboxConfig *config, struct wire_cpu *ret,
+                  struct error *err)
 {
     *ret = (struct wire_cpu){0};
-    Runtime__V1__PodSandboxConfig *config =
-        sb->config_len ? runtime__v1__pod_sandbox_config__unpack(NULL, sb->config_len, sb->config)
-                       : NULL;
     const Runtime__V1__LinuxContainerResources *r =
         config && config->linux ? config->linux->resources : NULL;
     if (r)
         *ret = (struct wire_cpu){.shares = r->cpu_shares > 0 ? (uint64_t)r->cpu_shares : 0,
                                  .quota = r->cpu_quota,
                                  .period = r->cpu_period > 0 ? (uint64_t)r->cpu_period : 0};
-    if (config)
-        runtime__v1__pod_sandbox_config__free_unpacked(config, NULL);
     return check_cpu(ret, err);
 }
 

@@ -7,7 +7,7 @@
 struct arena;
 struct error;
 struct oci_spec;
-struct sandbox;
+struct Runtime__V1__PodSandboxConfig;
 
 #define ANNOTATION_CPU_TIME  "warren.wasm/cpu-time-limit"
 #define ANNOTATION_WALL_TIME "warren.wasm/wall-time-limit"
@@ -16,7 +16,8 @@ struct sandbox;
  * lesser of both. */
 int limits_of_spec(const struct oci_spec *spec, uint64_t default_memory, struct wire_limits *ret,
                    struct error *err);
-/* linux.resources of the pod's description. */
-int limits_of_pod(const struct sandbox *sb, struct wire_cpu *ret, struct error *err);
+/* linux.resources of the pod's description; NULL: it has none. */
+int limits_of_pod(const struct Runtime__V1__PodSandboxConfig *config, struct wire_cpu *ret,
+                  struct error *err);
 /* OCI LinuxResources, JSON. What it does not say is 0. */
 int limits_of_update(const void *json, size_t len, struct wire_limits *ret, struct error *err);

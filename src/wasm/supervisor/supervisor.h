@@ -14,6 +14,7 @@ struct tmpfs;
 struct wire_create;
 struct wire_files;
 struct vfs;
+struct Runtime__V1__PodSandboxConfig;
 
 struct wasm {
     struct wasm_options options; /* its strings are ours */
@@ -56,8 +57,10 @@ struct pod {
 };
 
 /* holders.c */
-/* The worker for this pod: one of its tenant that has room, or a new one. The pod counts as placed on it; -errno: it is not. */
-int holder_place(struct wasm *w, struct pod *pod, struct error *err);
+/* The worker for this pod, described so (NULL: not at all): one of its tenant that has room, or a new one. The pod counts as placed on it;
+ * -errno: it is not. */
+int holder_place(struct wasm *w, struct pod *pod,
+                 const struct Runtime__V1__PodSandboxConfig *config, struct error *err);
 /* The pod is not on its worker any more. An empty worker is told to end after a while. */
 void holder_leave(struct pod *pod);
 /* Connects to the workers that DIR/w has sockets of, and adopts what they hold. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "cri.pb-c.h"
 #include "wasm/supervisor/cache.h"
 #include "wasm/supervisor/known.h"
 #include "wasm/supervisor/limits.h"
@@ -107,15 +108,28 @@ static int sandbox_create(void *t, struct sandbox *sb, struct error *err)
     return 0;
 }
 
+/* Where it is to run, and how much of the CPU it may use. */
+static int place(struct wasm *w, struct pod *pod, struct wire_cpu *ret, struct error *err)
+{
+    const struct sandbox *sb = pod->sandbox;
+    Runtime__V1__PodSandboxConfig *config =
+        sb->config_len ? runtime__v1__pod_sandbox_config__unpack(NULL, sb->config_len, sb->config)
+                       : NULL;
+    int r = limits_of_pod(config, ret, err);
+    if (!r)
+        r = holder_place(w, pod, config, err);
+    if (config)
+        runtime__v1__pod_sandbox_config__free_unpacked(config, NULL);
+    return r;
+}
+
 static int sandbox_start(void *t, struct sandbox *sb, const struct buffer *record,
                          struct error *err)
 {
     struct pod *pod = sb->technique;
     auto(buffer) struct buffer frame = {0};
     struct wire_cpu cpu;
-    int r = limits_of_pod(sb, &cpu, err);
-    if (!r)
-        r = holder_place(t, pod, err);
+    int r = place(t, pod, &cpu, err);
     if (r < 0)
         return r;
     struct wire_writer w = wire_begin(&frame, WIRE_SANDBOX_ADD, 0);
