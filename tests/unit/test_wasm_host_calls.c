@@ -3,6 +3,8 @@
 #include "test.h"
 
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "../fuzz/wasi_lab.h"
 #include "base/base.h"
@@ -84,11 +86,33 @@ static void of_many_directories_few_listings_are_kept(void **state)
     lab_end();
 }
 
+/* Who is attached gets a copy, of which the worker holds no more than of a log's records. */
+static void what_is_written_comes_to_who_is_attached_in_pieces(void **state)
+{
+    (void)state;
+    enum { LEN = 40000, PIECE = 32 << 10 };
+    int fds[2];
+    uint8_t head[8];
+    lab_begin();
+    struct console *c = &lab.guest->wasi.console;
+    c->streams = 0; /* no log */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(console_attach(c, fds[0], true, false), 0);
+    put_vector((const uint32_t[][2]){{AT, LEN}}, 1);
+    call("fd_write", (uint64_t[]){1, VECTOR, 1, RESULT});
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(recv(fds[1], head, sizeof head, 0), sizeof head);
+    assert_int_equal(head[4] << 24 | head[5] << 16 | head[6] << 8 | head[7], PIECE);
+    close(fds[1]);
+    lab_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_fails_half_way_leaves_no_job),
         cmocka_unit_test(a_wait_takes_memory_for_each_descriptor_once),
+        cmocka_unit_test(what_is_written_comes_to_who_is_attached_in_pieces),
         cmocka_unit_test(of_many_directories_few_listings_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
