@@ -56,7 +56,7 @@ struct pod {
     struct sandbox *sandbox;
 };
 
-/* holders.c */
+/* holders.c, holder.c */
 /* The worker for this pod, described so (NULL: not at all): one of its tenant that has room, or a new one. The pod counts as placed on it;
  * -errno: it is not. */
 int holder_place(struct wasm *w, struct pod *pod,
