@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/base.h"
 #include "wasm/wire.h"
 #include "wasm/worker/ask.h"
+#include "wasm/worker/connection.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/held.h"
 #include "wasm/worker/module.h"
@@ -22,85 +22,16 @@
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched.h"
 
-enum {
-    READ_SIZE = 64 << 10,
-    HELLO_WAIT_S = 30,
-    LOG_WAIT_S = 5,
-    OUT_KEPT = 1 << 20,
-    RECEIVED_MAX = 16
-};
+enum { HELLO_WAIT_S = 30, LOG_WAIT_S = 5 };
 enum { HEAP_STEP = 1 << 20, HEAP_SPARE = 16 << 20 };
 
-struct connection {
-    struct sched_watch watch; /* first: freed as it */
-    struct buffer in, out;
-    size_t sent;                /* of out: what is left is not moved at every turn */
-    bool known;                 /* its first byte has come */
-    int received[RECEIVED_MAX]; /* descriptors whose frames are not served yet, in their order */
-    unsigned received_count;
-};
-
 static struct {
-    struct sched_watch listener;
     struct connection *supervisor; /* NULL while there is none */
     unsigned supervisors;          /* so far */
     struct list ending;            /* guests that have ended, and whose log is not written yet */
     pid_t pid;
     bool retired, seen_supervisor;
 } worker = {.ending = LIST_INIT(worker.ending)};
-
-/* Connections */
-
-static void connection_close(struct connection *c)
-{
-    if (worker.supervisor == c) {
-        quiet_end();
-        worker.supervisor = NULL;
-    }
-    sched_watch_remove(&c->watch);
-    close_fd(&c->watch.fd);
-    for (unsigned i = 0; i < c->received_count; i++)
-        close(c->received[i]);
-    buffer_done(&c->in);
-    buffer_done(&c->out);
-    sched_free_later(c);
-}
-
-static bool connection_flush(struct connection *c)
-{
-    while (c->sent < c->out.len) {
-        ssize_t n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            return false;
-        if (n < 0)
-            break;
-        c->sent += (size_t)n;
-    }
-    if (c->sent == c->out.len) {
-        if (c->out.size > OUT_KEPT) /* a HELLO's answer was large */
-            buffer_done(&c->out);
-        else
-            buffer_clear(&c->out);
-        c->sent = 0;
-    }
-    uint32_t events = EPOLLIN | (c->out.len ? EPOLLOUT : 0);
-    if (events != c->watch.events)
-        sched_watch_change(&c->watch, events);
-    return true;
-}
-
-/* Takes the oldest descriptor that came; -1 where there is none. */
-static int take_received(struct connection *c)
-{
-    if (!c->received_count)
-        return -1;
-    int fd = c->received[0];
-    memmove(c->received, c->received + 1, --c->received_count * sizeof c->received[0]);
-    return fd;
-}
 
 /* What guests tell */
 
@@ -216,7 +147,7 @@ static void hello(struct connection *c, struct wire_reader *r)
     }
     if (worker.supervisor && worker.supervisor != c)
         connection_close(worker.supervisor);
-    quiet_begin(take_received(c));
+    quiet_begin(connection_take_fd(c));
     worker.supervisor = c;
     worker.supervisors++;
     worker.seen_supervisor = true;
@@ -274,7 +205,7 @@ static int load_module(struct connection *c, struct wire_reader *r, struct error
     struct compiled_key key;
     const char *digest = wire_bytes(r, &len);
     int64_t profile = wire_number(r);
-    autoclose int fd = take_received(c);
+    autoclose int fd = connection_take_fd(c);
     if (fd < 0 || len != SHA256_LEN || profile < 0 || profile >= WASM_PROFILES ||
         c != worker.supervisor)
         return fail_plain(err, EPROTO, "a malformed request");
@@ -394,103 +325,12 @@ static void serve(struct connection *c, struct wire_reader *r)
     reply(c, r->tag, r->bad ? fail_plain(&err, EPROTO, "a malformed request") : code, &err);
 }
 
-static bool serve_all(struct connection *c)
+static void connection_closed(struct connection *c)
 {
-    size_t done = 0, len;
-    struct wire_reader r;
-    int found;
-    quiet_read();
-    while ((found = wire_frame(c->in.data + done, c->in.len - done, &r, &len)) > 0) {
-        serve(c, &r);
-        done += len;
-    }
-    buffer_consume(&c->in, done);
-    return found == 0 && connection_flush(c);
-}
-
-/* What is no supervisor brings a token and a newline. */
-static void serve_attach(struct connection *c)
-{
-    char *end = memchr(c->in.data, '\n', c->in.len);
-    if (!end && c->in.len < 128)
+    if (worker.supervisor != c)
         return;
-    if (end) {
-        *end = 0;
-        int fd = dup(c->watch.fd);
-        if (fd >= 0)
-            held_attach((const char *)c->in.data, fd);
-    }
-    connection_close(c);
-}
-
-/* As recv(), with the descriptors that come along; -1 and EPROTO where they are too many. */
-static ssize_t receive(struct connection *c, void *data, size_t len)
-{
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
-    } control;
-    struct iovec v = {data, len};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(c->watch.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return n;
-    unsigned room = RECEIVED_MAX - c->received_count;
-    size_t came = fd_received(&m, c->received + c->received_count, room);
-    c->received_count += came < room ? (unsigned)came : room;
-    if (came <= room && !(m.msg_flags & MSG_CTRUNC))
-        return n;
-    errno = EPROTO;
-    return -1;
-}
-
-static void connection_ready(struct sched_watch *w, uint32_t events)
-{
-    struct connection *c = container_of(w, struct connection, watch);
-    if (w->fd < 0)
-        return;
-    if (events & EPOLLOUT && !connection_flush(c)) {
-        connection_close(c);
-        return;
-    }
-    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-        return;
-    ssize_t n =
-        buffer_reserve(&c->in, READ_SIZE) < 0 ? 0 : receive(c, c->in.data + c->in.len, READ_SIZE);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        connection_close(c);
-        return;
-    }
-    c->in.len += (size_t)n;
-    if (!c->known && c->in.data[0] == 0) {
-        c->known = true;
-        buffer_consume(&c->in, 1);
-    }
-    if (!c->known)
-        serve_attach(c);
-    else if (!serve_all(c))
-        connection_close(c);
-}
-
-static void accept_ready(struct sched_watch *w, uint32_t events)
-{
-    (void)events;
-    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-        return;
-    struct connection *c = calloc(1, sizeof *c);
-    if (!c) {
-        close(fd);
-        return;
-    }
-    c->watch = (struct sched_watch){.ready = connection_ready, .fd = fd, .events = EPOLLIN};
-    if (sched_watch_add(&c->watch) < 0) {
-        close(fd);
-        free(c);
-    }
+    quiet_end();
+    worker.supervisor = NULL;
 }
 
 /* Guests' stores are nearly all of the heap. In glibc's other arenas it would grow by a page and an mprotect() at a time. */
@@ -501,6 +341,8 @@ static void arrange_heap(void)
     mallopt(M_TRIM_THRESHOLD, HEAP_SPARE);
 }
 
+static const struct connection_handler connection_handler = {serve, connection_closed};
+
 int worker_run(const struct worker_options *options, struct error *err)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -510,12 +352,9 @@ int worker_run(const struct worker_options *options, struct error *err)
     int r = sched_init(options->threads, guest_ended, err);
     if (r < 0)
         return r;
-    worker.listener =
-        (struct sched_watch){.ready = accept_ready, .fd = options->listen, .events = EPOLLIN};
-    r = sched_watch_add(&worker.listener);
-    if (r < 0)
-        return fail(err, r, "serve the worker's socket");
-    r = ask_init(options->requests, err);
+    r = connections_init(options->listen, &connection_handler, err);
+    if (!r)
+        r = ask_init(options->requests, err);
     if (!r)
         r = outbox_init(options->records, tell_ending, err);
     if (r < 0)
