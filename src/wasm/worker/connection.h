@@ -17,15 +17,16 @@ enum { CONNECTION_FDS = 16 };
 struct connection {
     struct sched_watch watch; /* first: freed as it */
     struct buffer in, out;
-    size_t sent;                /* of out: what is left is not moved at every turn */
-    bool known;                 /* its first byte has come */
+    size_t sent;                  /* of out: what is left is not moved at every turn */
+    bool known;                   /* its first byte has come */
     int received[CONNECTION_FDS]; /* descriptors whose frames are not served yet, in their order */
     unsigned received_count;
 };
 
 struct connection_handler {
-    void (*serve)(struct connection *c, struct wire_reader *r); /* what it appends to c->out is sent */
-    void (*closed)(struct connection *c);                       /* it is freed later */
+    void (*serve)(struct connection *c,
+                  struct wire_reader *r); /* what it appends to c->out is sent */
+    void (*closed)(struct connection *c); /* it is freed later */
 };
 
 /* Accepts at listen from now on. */
