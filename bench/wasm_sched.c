@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "linux/slice.h"
 #include "wasm_lab.h"
 
 static struct {
@@ -212,7 +211,6 @@ int main(int argc, char **argv)
     }
     bench.count = (int)count;
     bench.spinners = (int)spinners;
-    linux_set_slice(0, NSEC_PER_MSEC / 10);
     lab_open(argv[1], "guest.wasm");
     co_start(all, NULL);
     loop_run();

@@ -19,7 +19,7 @@
 #include "wasm/worker/sched.h"
 
 /* A vector on the fiber's stack would stay resident: most calls have one or two buffers. */
-enum { IOV_SMALL = 8 };
+enum { IOV_SMALL = 8, GATHERED_MAX = 1024 };
 
 struct vectors {
     struct iovec small[IOV_SMALL];
@@ -116,6 +116,21 @@ static int stream_of(const struct wasi_call *c)
     return c->args[0] == 2 ? 2 : 1;
 }
 
+/* A C program writes a line as two buffers, of which the second is the newline: one record. */
+static ssize_t write_console(struct console *console, int stream, const struct vectors *all)
+{
+    uint8_t text[GATHERED_MAX];
+    size_t len = 0;
+    if (all->count == 1 || all->v->iov_len >= sizeof text)
+        return console_write(console, stream, all->v->iov_base, all->v->iov_len);
+    for (int i = 0; i < all->count && len < sizeof text; i++) {
+        size_t room = sizeof text - len, n = all->v[i].iov_len < room ? all->v[i].iov_len : room;
+        memcpy(text + len, all->v[i].iov_base, n);
+        len += n;
+    }
+    return console_write(console, stream, text, len);
+}
+
 static ssize_t transfer_peer(struct wasi_call *c, const struct transfer *t)
 {
     const struct iovec *v = t->v.v;
@@ -123,7 +138,7 @@ static ssize_t transfer_peer(struct wasi_call *c, const struct transfer *t)
     if (t->f->kind != WASI_FD_CONSOLE)
         return t->writes ? fifo_write(t->f->fd, v->iov_base, v->iov_len)
                          : fifo_read(t->f->fd, v->iov_base, v->iov_len);
-    return t->writes ? console_write(console, stream_of(c), v->iov_base, v->iov_len)
+    return t->writes ? write_console(console, stream_of(c), &t->v)
                      : console_read(console, v->iov_base, v->iov_len);
 }
 

@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "linux/slice.h"
 #include "wasm/worker/runtime.h"
 #include "wasm/worker/sched_own.h"
 
 /* SPARE: how many turns may be stuck before one has to end. SLOW_TURNS: how many in a row must end in time before a guest that
  * was stuck is as the others again. */
 enum { SPARE = 16, SLOW_TURNS = 16, STEP_BACK = 5 };
-/* The kernel's, of threads that compute. */
-#define LONG_SLICE_NS (1 * NSEC_PER_MSEC)
 /* The turn of a quick thread: longer, and the kernel would let it wait in the middle. */
 #define QUICK_NS (NSEC_PER_MSEC * 3 / 10)
 
@@ -34,7 +31,6 @@ void compute_interrupt(void)
 
 void compute_step_back(pid_t thread)
 {
-    linux_set_slice(thread, LONG_SLICE_NS);
     setpriority(PRIO_PROCESS, (id_t)thread, sched.nice + STEP_BACK);
 }
 
@@ -232,9 +228,7 @@ static void set_up(struct compute *self)
     pthread_getcpuclockid(pthread_self(), &self->clock);
     self->cpu_began = compute_clock(self);
     self->tid = gettid();
-    if (self->role == COMPUTE_QUICK)
-        linux_set_slice(self->tid, SCHED_BRIEF_NS);
-    else
+    if (self->role != COMPUTE_QUICK)
         compute_step_back(self->tid);
 }
 

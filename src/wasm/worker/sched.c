@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "linux/slice.h"
 #include "wasm/worker/guest.h"
 #include "wasm/worker/reap.h"
 #include "wasm/worker/sched_own.h"
@@ -103,7 +102,6 @@ int sched_start_thread(void *(*fn)(void *arg), void *arg, struct error *err)
 int sched_init(unsigned threads, void (*ended)(struct guest *g), struct error *err)
 {
     sched.on_ended = ended;
-    linux_set_slice(0, SCHED_BRIEF_NS);
     sched.epoll = epoll_create1(EPOLL_CLOEXEC);
     sched.wake = (struct sched_watch){
         .ready = wake_ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN};

@@ -11,8 +11,9 @@
  *
  * Who wakes for little comes first, in this worker and in all others beside it. A guest that has not computed for long has short turns
  * on quick threads; one that has, for a slice more than a quarter of the time that it waited, has its turns on usual threads, of a
- * higher nice value, as the slow ones and the busy guests' are. Nice values and slices count among threads of one scheduling group of the
- * kernel's, which is why workers are in one session. A thread may be preempted at any time, so none holds a lock while it wakes another
+ * higher nice value, as the slow ones and the busy guests' are. Nice values count among threads of one scheduling group of the
+ * kernel's, which is why workers are in one session. Slices of the kernel's (sched_setattr(2), SCHED_OTHER) are left as they are: where threads of
+ * different ones compute, Linux 6.18 kept others waiting for up to 10 s. A thread may be preempted at any time, so none holds a lock while it wakes another
  * or makes a system call that takes long.
  *
  * A guest's states, and what leads from one to another:

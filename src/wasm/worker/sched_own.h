@@ -13,8 +13,6 @@
 #include "wasm/worker/guest.h"
 #include "wasm/worker/sched.h"
 
-/* The kernel's slice for the threads that have little to do and must do it soon. */
-#define SCHED_BRIEF_NS (NSEC_PER_MSEC / 10)
 #define SCHED_SLICE_NS (SCHED_SLICE_MS * NSEC_PER_MSEC)
 /* CPU time of a turn that does not end. */
 #define SCHED_SLOW_NS (3 * SCHED_SLICE_NS)

@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "base/base.h"
-#include "linux/slice.h"
 #include "wasm/worker/sched_own.h"
 
 enum { IDLE_TICKS = 25 };
@@ -48,7 +47,6 @@ void *sched_tick(void *arg)
     (void)arg;
     uint64_t seen = 0;
     pthread_setname_np(pthread_self(), "tick");
-    linux_set_slice(0, SCHED_BRIEF_NS);
     unsigned idle_ticks = 0;
     for (;;) {
         int64_t at;
