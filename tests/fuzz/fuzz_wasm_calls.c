@@ -6,26 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "input.h"
 #include "wasi_lab.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { STEPS = 96, RESUMES = 12, ARGS = 10 };
-
-static struct {
-    const uint8_t *at;
-    size_t left;
-} in;
-
-static uint64_t take(size_t n)
-{
-    uint64_t v = 0;
-    n = n < in.left ? n : in.left;
-    memcpy(&v, in.at, n);
-    in.at += n;
-    in.left -= n;
-    return v;
-}
 
 static uint64_t argument(bool wide)
 {

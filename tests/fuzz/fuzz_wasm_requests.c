@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "input.h"
 #include "wasi_lab.h"
 #include "wasm/files/logs.h"
 #include "wasm/files/record.h"
@@ -17,21 +18,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { REQUESTS = 64, RECORDS_MAX = 64 << 10 };
-
-static struct {
-    const uint8_t *at;
-    size_t left;
-} in;
-
-static uint64_t take(size_t n)
-{
-    uint64_t v = 0;
-    n = n < in.left ? n : in.left;
-    memcpy(&v, in.at, n);
-    in.at += n;
-    in.left -= n;
-    return v;
-}
 
 static const char *text(const char *const *list, size_t count, char room[256])
 {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "input.h"
 #include "sandbox/record.h"
 #include "sandbox/server.h"
 #include "wasm/supervisor/supervisor.h"
@@ -22,21 +23,6 @@ static char dir[] = "/dev/shm/warren-fuzz-supervisor.XXXXXX";
 static struct wasm *wasm;
 static struct sandboxer *sandboxer;
 static struct buffer records[4]; /* of two pods, and of a container in each */
-
-static struct {
-    const uint8_t *at;
-    size_t left;
-} in;
-
-static uint64_t take(size_t n)
-{
-    uint64_t v = 0;
-    n = n < in.left ? n : in.left;
-    memcpy(&v, in.at, n);
-    in.at += n;
-    in.left -= n;
-    return v;
-}
 
 static void must(bool is)
 {

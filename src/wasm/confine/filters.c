@@ -81,8 +81,6 @@ static const struct rule allowed[] = {
     {ALL, "sched_getaffinity", ALWAYS},
     {HOLD, "setpriority", IF1(EQ(0, 0))}, /* of processes it can see: its own threads */
     {HOLD, "getpriority", IF1(EQ(0, 0))},
-    {HOLD, "sched_setattr", ALWAYS},
-    {HOLD, "sched_getattr", ALWAYS},
     {HOLD, "sched_setscheduler", ALWAYS},
     {HOLD, "sched_getscheduler", ALWAYS},
     {HOLD, "prctl", IF1(EQ(0, PR_SET_NAME))},
